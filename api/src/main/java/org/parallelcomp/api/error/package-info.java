@@ -1,0 +1,5 @@
+/** The one exception type, its codes and their categories. */
+@NullMarked
+package org.parallelcomp.api.error;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,16 @@
+package org.parallelcomp.api.policy;
+
+import java.util.Set;
+import org.parallelcomp.api.backend.TensorOps;
+import org.parallelcomp.api.cache.TokenSelection;
+import org.parallelcomp.api.evidence.Evidence;
+import org.parallelcomp.api.evidence.LayerEvidence;
+
+/** Evicts tokens whose attention is abnormally high, after the budget has been applied. */
+public interface CalibrationPolicy {
+  /** Returns the evidence that {@link #calibrate} reads in a layer; empty where it does nothing. */
+  Set<Evidence> requires(int layer, int layers);
+
+  /** Returns a part of the current selection. */
+  TokenSelection calibrate(LayerEvidence evidence, TokenSelection current, TensorOps ops);
+}

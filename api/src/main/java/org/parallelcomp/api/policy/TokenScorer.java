@@ -1,0 +1,19 @@
+package org.parallelcomp.api.policy;
+
+import java.util.Set;
+import org.parallelcomp.api.backend.TensorOps;
+import org.parallelcomp.api.evidence.Evidence;
+import org.parallelcomp.api.evidence.LayerEvidence;
+import org.parallelcomp.api.tensor.Tensor;
+
+/** Judges how much each token of a chunk's cache matters. Most policies are one of these. */
+public interface TokenScorer {
+  /** Returns the evidence that {@link #score} reads. */
+  Set<Evidence> requires();
+
+  /**
+   * Returns the scores, {@code [kvHeads, contextTokens]}: the higher, the more a token should be
+   * kept; NaN ranks lowest.
+   */
+  Tensor score(LayerEvidence evidence, TensorOps ops);
+}

@@ -1,0 +1,5 @@
+/** Chunking, eviction and calibration, written once against the tensor SPI. */
+module org.parallelcomp.core.policies {
+  requires org.parallelcomp.api;
+  requires static org.jspecify;
+}

@@ -1,0 +1,17 @@
+/**
+ * Model files, tokenizer, decoder, cache and the path of a question. Backends and policies are
+ * found by ServiceLoader.
+ */
+module org.parallelcomp.engine {
+  requires transitive org.parallelcomp.api;
+  requires com.google.guice;
+  requires com.fasterxml.jackson.databind;
+  requires ai.djl.tokenizers;
+  requires jdk.jfr;
+  requires static org.jspecify;
+
+  exports org.parallelcomp.engine;
+
+  uses org.parallelcomp.api.backend.BackendProvider;
+  uses org.parallelcomp.api.policy.PolicyProvider;
+}

@@ -1,0 +1,49 @@
+package org.parallelcomp.engine;
+
+import java.util.List;
+import org.parallelcomp.api.error.Names;
+import org.parallelcomp.api.policy.PolicyFactory;
+import org.parallelcomp.api.policy.PolicyKind;
+import org.parallelcomp.api.policy.Preset;
+
+/**
+ * Every policy and preset that was found.
+ *
+ * @param policies the policies, kind by kind
+ * @param presets the presets
+ */
+public record PolicyCatalog(List<PolicyFactory<?>> policies, List<Preset> presets) {
+  public PolicyCatalog {
+    policies = List.copyOf(policies);
+    presets = List.copyOf(presets);
+  }
+
+  /**
+   * Returns the preset of a name.
+   *
+   * @throws org.parallelcomp.api.error.InferenceException UNKNOWN_NAME, with what exists
+   */
+  public Preset preset(String name) {
+    return presets.stream()
+        .filter(preset -> preset.name().equals(name))
+        .findFirst()
+        .orElseThrow(
+            () -> Names.unknown("preset", name, presets.stream().map(Preset::name).toList()));
+  }
+
+  /**
+   * Returns the policy of a kind and name.
+   *
+   * @throws org.parallelcomp.api.error.InferenceException UNKNOWN_NAME, with what exists
+   */
+  public PolicyFactory<?> policy(PolicyKind kind, String name) {
+    List<PolicyFactory<?>> ofKind = policies.stream().filter(p -> p.kind() == kind).toList();
+    return ofKind.stream()
+        .filter(policy -> policy.name().equals(name))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                Names.unknown(
+                    kind.label(), name, ofKind.stream().map(PolicyFactory::name).toList()));
+  }
+}
