@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,9 +15,12 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Random;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.engine.TestModels;
@@ -47,6 +51,38 @@ class GgufTokenizerTest {
     }
     assertEquals(Set.of("gpt-2", "smollm", "llama-bpe", "qwen2", "tekken"), tokenizers.keySet());
     tokenizers.values().forEach(TextTokenizer::close);
+  }
+
+  /** A blank more in its JSON hides from the tokenizer that it may cut its texts. */
+  @ParameterizedTest
+  @ValueSource(strings = {"gpt-2", "smollm", "llama-bpe", "qwen2", "tekken"})
+  void longTextsInPiecesGiveTheTokensOfTheWhole(String pre) {
+    long seed = 11;
+    var random = new Random(seed);
+    String[] parts = {
+      " ", " ", "  ", "\n", "\u00a0", "\u3000", "\u0085", "\u200b", "\t", "word", "Ünï", "e\u0301",
+          "\u0301",
+      "123", "1", "½", "🙂", "...", "/", "\"", "'s", "'", "—", "\r\n", "\u2028", "東京"
+    };
+    var text = new StringBuilder();
+    while (text.length() < 200_000) {
+      text.append(parts[random.nextInt(parts.length)]);
+    }
+    GgufFile file = GgufFile.read(TestModels.needle("needle-6m-f16.gguf"));
+    TokenizerDefinition cut = splitting(file, pre);
+    var uncut =
+        new TokenizerDefinition(
+            " " + cut.json(), cut.specialTokens(), null, Set.of(), "uncut", null);
+    assertTrue(cut.wordsEndBeforeBlanks());
+    assertFalse(uncut.wordsEndBeforeBlanks());
+    try (var pieces = new TextTokenizer(cut);
+        var whole = new TextTokenizer(uncut)) {
+      Encoded expected = whole.encode(text.toString());
+      Encoded actual = pieces.encode(text.toString());
+      assertArrayEquals(expected.ids(), actual.ids(), pre + ", seed " + seed);
+      assertArrayEquals(expected.fromChar(), actual.fromChar(), pre + ", seed " + seed);
+      assertArrayEquals(expected.toChar(), actual.toChar(), pre + ", seed " + seed);
+    }
   }
 
   @Test
@@ -81,7 +117,7 @@ class GgufTokenizerTest {
     JsonNode golden = TestModels.jsonResource("/sentence-piece.json");
     TokenizerDefinition definition = sentencePiece(golden.path("pieces"));
     List<String> merges = new ArrayList<>();
-    new com.fasterxml.jackson.databind.ObjectMapper()
+    new ObjectMapper()
         .readTree(definition.json())
         .path("model")
         .path("merges")
