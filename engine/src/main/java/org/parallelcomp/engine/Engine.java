@@ -41,6 +41,16 @@ public final class Engine implements AutoCloseable {
     throw new UnsupportedOperationException();
   }
 
+  /**
+   * Returns the text of a file, UTF-8, packed by gzip or not.
+   *
+   * @throws org.parallelcomp.api.error.InferenceException FILE_NOT_READABLE, or INVALID_TEXT with
+   *     the offset of the first byte that is not text
+   */
+  public static String readText(Path file) {
+    throw new UnsupportedOperationException();
+  }
+
   /** Returns the plan of a preset. */
   public Plan plan(String preset) {
     throw new UnsupportedOperationException();
