@@ -4,6 +4,7 @@ module org.parallelcomp.cli {
   requires info.picocli;
   requires java.logging;
   requires jdk.management;
+  requires java.management;
   requires org.parallelcomp.engine;
   requires org.parallelcomp.models.needle;
   requires static org.jspecify;
