@@ -184,6 +184,32 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
+  void callsFromSeveralThreadsDoNotDisturbOneAnother() {
+    twins()
+        .compare(
+            "attend in threads",
+            Twins.ATTENTION,
+            b -> {
+              KvLayer layer = b.layer(DType.F32, 2, 207, 207, 32);
+              List<Tensor> queries = new ArrayList<>();
+              List<Tensor> outs = new ArrayList<>();
+              for (int rows : new int[] {1, 64, 13, 1, 200, 7, 64, 1}) {
+                queries.add(b.normal(rows, 6, 32));
+                outs.add(b.output(rows, 6, 32));
+              }
+              Bench.inThreads(
+                  outs.size(),
+                  i -> {
+                    int rows = queries.get(i).shape().intDim(0);
+                    var sequence = AttendSequence.causal(0, rows, layer);
+                    b.attention()
+                        .attend(outs.get(i), null, queries.get(i), scale(32), List.of(sequence));
+                  });
+              return outs;
+            });
+  }
+
+  @Test
   void theLogSumExpIsOptional() {
     twins()
         .compare(

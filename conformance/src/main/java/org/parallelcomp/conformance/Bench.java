@@ -10,6 +10,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 import org.parallelcomp.api.backend.AttentionOps;
 import org.parallelcomp.api.backend.Backend;
@@ -243,6 +248,22 @@ final class Bench implements AutoCloseable {
   List<Tensor> contents(TokenSelection selection) {
     return List.of(
         ints(selection.keptTokens(), selection.kvHeads()), selection.indices().orElseThrow());
+  }
+
+  /** Calls an action for 0, 1, … {@code count - 1} from four threads and waits for all of them. */
+  static void inThreads(int count, IntConsumer action) {
+    try (ExecutorService threads = Executors.newFixedThreadPool(4)) {
+      List<Future<?>> calls = new ArrayList<>();
+      for (int i = 0; i < count; i++) {
+        int call = i;
+        calls.add(threads.submit(() -> action.accept(call)));
+      }
+      for (Future<?> call : calls) {
+        call.get();
+      }
+    } catch (InterruptedException | ExecutionException e) {
+      throw new AssertionError(e);
+    }
   }
 
   @Override

@@ -107,6 +107,31 @@ abstract class DecoderRules extends Rules {
   }
 
   @Test
+  void callsFromSeveralThreadsDoNotDisturbOneAnother() {
+    for (DType dtype : List.of(DType.F32, DType.Q8_0)) {
+      twins()
+          .compareOrRefuse(
+              new OpCall(Operation.LINEAR, List.of(dtype), List.of(Shape.of(207, 256))),
+              "linear in threads " + dtype,
+              error(dtype),
+              b -> {
+                Tensor weight = b.weight(dtype, 207, 256);
+                List<Tensor> ins = new ArrayList<>();
+                List<Tensor> outs = new ArrayList<>();
+                for (int tokens : new int[] {1, 64, 13, 1, 207, 7, 64, 1}) {
+                  ins.add(b.normal(tokens, 256));
+                  outs.add(b.output(tokens, 207));
+                }
+                // Computed before any thread starts, so that a refusal is thrown here.
+                b.decoder().linear(outs.getFirst(), weight, null, ins.getFirst());
+                Bench.inThreads(
+                    outs.size(), i -> b.decoder().linear(outs.get(i), weight, null, ins.get(i)));
+                return outs;
+              });
+    }
+  }
+
+  @Test
   void rmsNormWorksOnRowsOfAnyRankAndInPlace() {
     for (int size : SIZES) {
       twins()

@@ -123,7 +123,7 @@ final class Presets {
    */
   private static final Preset STREAMING_LLM =
       preset(
-          "The first tokens and the last 1532 of the text, in a cache that rolls over it.",
+          "The first tokens and the last 1500 or so, in a cache that rolls over the text.",
           "streaming-llm",
           PrefillMode.SEQUENTIAL,
           true,

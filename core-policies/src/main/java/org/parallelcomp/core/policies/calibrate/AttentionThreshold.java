@@ -26,7 +26,7 @@ import org.parallelcomp.core.policies.score.Window;
  * <p>In each range's layers a kept key of its zone goes if the last token of the pass gives it an
  * attention probability above the threshold. With {@code equalise} every head then gives up as many
  * keys as the head with the most: the others' remaining ones are those that the window looks at
- * least. Ranges act one after the other, each on what is left.
+ * least, of equal ones the later. Ranges act one after the other, each on what is left.
  *
  * <p><i>Based on</i> the calibration of ParallelComp, <a
  * href="https://arxiv.org/abs/2502.14317">arXiv 2502.14317</a>, equation 8 and appendix C.
