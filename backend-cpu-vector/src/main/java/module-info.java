@@ -2,5 +2,9 @@
 module org.parallelcomp.backend.cpu.vector {
   requires org.parallelcomp.api;
   requires jdk.incubator.vector;
+  requires jdk.management;
   requires static org.jspecify;
+
+  provides org.parallelcomp.api.backend.BackendProvider with
+      org.parallelcomp.backend.cpu.vector.CpuBackendProvider;
 }

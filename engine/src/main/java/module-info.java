@@ -8,14 +8,25 @@ module org.parallelcomp.engine {
   requires com.fasterxml.jackson.databind;
   requires ai.djl.tokenizers;
   requires jinjava;
+  requires jakarta.inject;
   requires jdk.jfr;
   requires static org.jspecify;
 
+  // Needed by the automatic modules above, which cannot say so: without these lines a module path
+  // that holds the jars would still not resolve them.
+  requires com.fasterxml.jackson.dataformat.yaml;
+  requires com.fasterxml.jackson.datatype.jdk8;
+  requires com.google.gson;
+  requires org.apache.commons.lang3;
+  requires org.slf4j;
+
   exports org.parallelcomp.engine;
 
-  // Templates call two functions by reflection.
+  // Functions that chat templates may call.
   opens org.parallelcomp.engine.text to
       jinjava;
+  opens org.parallelcomp.engine.wire to
+      com.google.guice;
 
   uses org.parallelcomp.api.backend.BackendProvider;
   uses org.parallelcomp.api.policy.PolicyProvider;

@@ -2,58 +2,89 @@ package org.parallelcomp.engine;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import org.parallelcomp.api.backend.BackendInfo;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.policy.Plan;
+import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.engine.load.ModelConfig;
+import org.parallelcomp.engine.load.ModelFiles;
+import org.parallelcomp.engine.load.ModelSource;
+import org.parallelcomp.engine.registry.BackendRegistry;
+import org.parallelcomp.engine.registry.PolicyRegistry;
+import org.parallelcomp.engine.text.TextFiles;
+import org.parallelcomp.engine.wire.EngineParts;
 
 /**
  * A model, opened on a backend, that answers questions. One request runs at a time; a second caller
  * waits. Closing frees the model and everything below it.
  */
 public final class Engine implements AutoCloseable {
-  private Engine() {}
+  private final EngineParts parts;
+  private boolean closed;
+
+  private Engine(EngineParts parts) {
+    this.parts = parts;
+  }
 
   /**
-   * Opens a model. Every refusal happens here: unusable backend, unsupported architecture or type,
-   * not enough memory.
+   * Opens a model. Every refusal that does not depend on the question happens here: unusable
+   * backend, unsupported architecture or type, damaged file.
    *
-   * @throws org.parallelcomp.api.error.InferenceException with one sentence for the user
+   * @throws InferenceException with one sentence for the user
    */
   public static Engine open(EngineConfig config) {
-    throw new UnsupportedOperationException();
+    return new Engine(EngineParts.open(config));
   }
 
   /** Returns every backend that was found, usable or not, best first. */
   public static List<BackendStatus> backends() {
-    throw new UnsupportedOperationException();
+    return BackendRegistry.discover().statuses();
   }
 
   /** Returns every policy and preset that was found. */
   public static PolicyCatalog policies() {
-    throw new UnsupportedOperationException();
+    return PolicyRegistry.discover();
   }
 
   /**
    * Returns what is known of a model without opening it on a backend.
    *
    * @param model as {@link EngineConfig#model}
+   * @throws InferenceException with one sentence for the user
    */
   public static ModelInfo inspect(Path model) {
-    throw new UnsupportedOperationException();
+    return info(ModelFiles.open(model));
   }
 
-  /** Returns the plan of a preset. */
+  /**
+   * Returns the text of a file in UTF-8, unpacked if it is gzip.
+   *
+   * @throws InferenceException INVALID_TEXT or FILE_NOT_READABLE, with the offset of what is wrong
+   */
+  public static String readText(Path file) {
+    return TextFiles.read(file);
+  }
+
+  /**
+   * Returns the plan of a preset.
+   *
+   * @throws InferenceException UNKNOWN_NAME, with what exists
+   */
   public Plan plan(String preset) {
-    throw new UnsupportedOperationException();
+    return parts.catalog().preset(preset).plan();
   }
 
   /** Returns what is known of the open model. */
   public ModelInfo model() {
-    throw new UnsupportedOperationException();
+    return info(parts.source());
   }
 
   /** Returns facts about the backend in use. */
   public BackendInfo backend() {
-    throw new UnsupportedOperationException();
+    return parts.backend().info();
   }
 
   /**
@@ -61,13 +92,48 @@ public final class Engine implements AutoCloseable {
    *
    * @param request what to answer, and how
    * @param sink hears the answer while it grows
-   * @throws org.parallelcomp.api.error.InferenceException with one sentence for the user; the
-   *     engine stays usable
+   * @throws InferenceException with one sentence for the user; the engine stays usable
    */
-  public GenerationResult generate(GenerationRequest request, TokenSink sink) {
-    throw new UnsupportedOperationException();
+  public synchronized GenerationResult generate(GenerationRequest request, TokenSink sink) {
+    if (closed) {
+      throw new InferenceException(ErrorCode.INVALID_ARGUMENT, "The engine has been closed.");
+    }
+    return parts.generator().generate(request, sink);
   }
 
   @Override
-  public void close() {}
+  public synchronized void close() {
+    if (!closed) {
+      closed = true;
+      parts.close();
+    }
+  }
+
+  private static ModelInfo info(ModelSource source) {
+    ModelConfig config = source.config();
+    Map<String, Long> dtypes = new TreeMap<>();
+    source
+        .weights()
+        .values()
+        .forEach(w -> dtypes.merge(w.dtype().name(), w.region().sizeBytes(), Long::sum));
+    return new ModelInfo(
+        source.name(),
+        source.format(),
+        config.architecture(),
+        source.parameters(),
+        source.weightBytes(),
+        config.layers(),
+        config.hiddenDim(),
+        config.queryHeads(),
+        config.kvHeads(),
+        config.headDim(),
+        config.feedForwardDim(),
+        config.vocab(),
+        config.trainedWindow(),
+        2 * DType.F32.bytes(config.headDim()) * config.kvHeads() * config.layers(),
+        dtypes,
+        source.tokenizer().description(),
+        source.tokenizer().chatTemplate() == null ? "" : source.tokenizer().chatTemplate(),
+        source.form());
+  }
 }

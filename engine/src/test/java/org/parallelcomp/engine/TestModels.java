@@ -13,7 +13,7 @@ import java.util.stream.IntStream;
 /** Models and expected values that tests use. */
 @SuppressWarnings("exports")
 public final class TestModels {
-  private static final String NEEDLE = "integration-tests/src/test/resources/needle-6m";
+  private static final String NEEDLE = "engine/src/test/resources/needle-6m";
   private static final String SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
   private TestModels() {}
@@ -41,7 +41,7 @@ public final class TestModels {
   }
 
   public static JsonNode smollm2Golden() {
-    return json(root().resolve("integration-tests/src/test/resources/smollm2-135m/golden.json"));
+    return json(root().resolve("engine/src/test/resources/smollm2-135m/golden.json"));
   }
 
   public static JsonNode json(Path path) {

@@ -7,8 +7,8 @@ import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 
 /**
- * Named F32 buffers that are used again from call to call and grow when a call needs more. Nothing
- * is allocated before it is taken. Not safe for use by several threads at once.
+ * Named buffers that are used again from call to call and grow when a call needs more. Nothing is
+ * allocated before it is taken. Not safe for use by several threads at once.
  */
 public final class Scratch implements AutoCloseable {
   private record Slot(MemoryScope scope, Tensor tensor) {}
@@ -23,14 +23,22 @@ public final class Scratch implements AutoCloseable {
 
   /** Returns a contiguous F32 tensor of undefined contents, valid until the slot is taken again. */
   public Tensor take(String name, long... dims) {
-    Shape shape = Shape.of(dims);
+    return take(name, DType.F32, Shape.of(dims));
+  }
+
+  /** Returns an I32 tensor of undefined contents, valid until the slot is taken again. */
+  public Tensor takeIntegers(String name, int count) {
+    return take(name, DType.I32, Shape.of(count));
+  }
+
+  private Tensor take(String name, DType dtype, Shape shape) {
     Slot slot = slots.get(name);
     if (slot == null || slot.tensor.shape().elements() < shape.elements()) {
       if (slot != null) {
         slot.scope.close();
       }
       MemoryScope slotScope = scope.child(name);
-      slot = new Slot(slotScope, slotScope.allocate(DType.F32, Shape.of(shape.elements())));
+      slot = new Slot(slotScope, slotScope.allocate(dtype, Shape.of(shape.elements())));
       slots.put(name, slot);
     }
     return slot.tensor.slice(0, 0, shape.elements()).reshape(shape);

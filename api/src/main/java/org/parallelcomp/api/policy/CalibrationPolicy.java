@@ -11,6 +11,14 @@ public interface CalibrationPolicy {
   /** Returns the evidence that {@link #calibrate} reads in a layer; empty where it does nothing. */
   Set<Evidence> requires(int layer, int layers);
 
+  /**
+   * Optional. Returns how many of a pass' last tokens {@link #calibrate} looks at by attention mass
+   * or window queries, 0 for all behind the context; the default is 0. The engine computes no more.
+   */
+  default int windowTokens() {
+    return 0;
+  }
+
   /** Returns a part of the current selection. */
   TokenSelection calibrate(LayerEvidence evidence, TokenSelection current, TensorOps ops);
 }

@@ -12,6 +12,14 @@ public interface TokenScorer {
   Set<Evidence> requires();
 
   /**
+   * Optional. Returns how many of a pass' last tokens {@link #score} looks at by attention mass or
+   * window queries, 0 for all behind the context; the default is 0. The engine computes no more.
+   */
+  default int windowTokens() {
+    return 0;
+  }
+
+  /**
    * Returns the scores, {@code [kvHeads, contextTokens]}: the higher, the more a token should be
    * kept; NaN ranks lowest.
    */

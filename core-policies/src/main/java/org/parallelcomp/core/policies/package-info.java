@@ -1,4 +1,4 @@
-/** The providers: ids to configured policies, and the presets. */
+/** What the service loader finds: every policy of the module, and the presets that combine them. */
 @NullMarked
 package org.parallelcomp.core.policies;
 

@@ -26,4 +26,14 @@ public record ModelSource(
   public ModelSource {
     weights = Map.copyOf(weights);
   }
+
+  /** Returns the bytes of all weights. */
+  public long weightBytes() {
+    return weights.values().stream().mapToLong(weight -> weight.region().sizeBytes()).sum();
+  }
+
+  /** Returns the numbers in all weights. */
+  public long parameters() {
+    return weights.values().stream().mapToLong(weight -> weight.shape().elements()).sum();
+  }
 }

@@ -1,10 +1,16 @@
 package org.parallelcomp.backend.cpu.vector;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.MemoryScope;
@@ -24,6 +30,7 @@ final class CpuMemoryScope implements MemoryScope {
   private final @Nullable CpuMemoryScope parent;
   private final Arena arena = Arena.ofShared();
   private final Set<CpuMemoryScope> children = new HashSet<>();
+  private final Map<Path, MemorySegment> mappings = new HashMap<>();
   private long ownBytes;
   private boolean closed;
 
@@ -32,9 +39,27 @@ final class CpuMemoryScope implements MemoryScope {
     this.parent = parent;
   }
 
-  /** Returns the arena, for mappings that end with this scope. */
-  Arena arena() {
-    return arena;
+  /** Returns a scope as this backend's own. */
+  static CpuMemoryScope of(MemoryScope scope) {
+    if (scope instanceof CpuMemoryScope cpu) {
+      return cpu;
+    }
+    throw new InferenceException(
+        ErrorCode.INTERNAL, "The CPU backend was given a scope of another backend.");
+  }
+
+  /** Returns the bytes of a file, mapped once and until this scope closes. */
+  synchronized MemorySegment map(Path file) throws IOException {
+    requireOpen();
+    Path absolute = file.toAbsolutePath().normalize();
+    MemorySegment mapped = mappings.get(absolute);
+    if (mapped == null) {
+      try (FileChannel channel = FileChannel.open(absolute, StandardOpenOption.READ)) {
+        mapped = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
+      }
+      mappings.put(absolute, mapped);
+    }
+    return mapped;
   }
 
   @Override

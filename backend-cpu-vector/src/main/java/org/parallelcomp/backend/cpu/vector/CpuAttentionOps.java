@@ -1,0 +1,275 @@
+package org.parallelcomp.backend.cpu.vector;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.AttendSequence;
+import org.parallelcomp.api.backend.AttentionOps;
+import org.parallelcomp.api.cache.KvLayer;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.evidence.HeadReduction;
+import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.cpu.vector.simd.AttentionGroup;
+import org.parallelcomp.backend.cpu.vector.simd.BlockFormat;
+import org.parallelcomp.backend.cpu.vector.simd.Heads;
+import org.parallelcomp.backend.cpu.vector.simd.KeyValues;
+import org.parallelcomp.backend.cpu.vector.simd.MassAttention;
+import org.parallelcomp.backend.cpu.vector.simd.TiledAttention;
+
+/** Attention: cuts the work into groups of query heads that share a kv head. */
+final class CpuAttentionOps implements AttentionOps {
+  private final CpuKernels kernels;
+
+  CpuAttentionOps(CpuKernels kernels) {
+    this.kernels = kernels;
+  }
+
+  @Override
+  public void attend(
+      Tensor out,
+      @Nullable Tensor logSumExp,
+      Tensor queries,
+      float scale,
+      List<AttendSequence> sequences) {
+    kernels.alone(
+        () -> {
+          List<AttentionGroup> many = new ArrayList<>();
+          List<AttentionGroup> few = new ArrayList<>();
+          for (AttendSequence sequence : sequences) {
+            for (AttentionGroup group : groups(out, logSumExp, queries, scale, sequence)) {
+              boolean tiled = group.rows() * group.group() >= TiledAttention.FEWEST_QUERIES;
+              (tiled ? many : few).add(group);
+            }
+          }
+          if (!many.isEmpty()) {
+            kernels.tiledAttention.attend(many);
+          }
+          if (!few.isEmpty()) {
+            kernels.rowAttention.attend(few);
+          }
+        });
+  }
+
+  private static List<AttentionGroup> groups(
+      @Nullable Tensor out,
+      @Nullable Tensor logSumExp,
+      Tensor queries,
+      float scale,
+      AttendSequence sequence) {
+    KvLayer layer = sequence.layer();
+    int queryHeads = queries.shape().intDim(1);
+    int headDim = queries.shape().intDim(2);
+    if (queryHeads % layer.kvHeads() != 0 || headDim != layer.headDim()) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "Queries "
+              + queries.shape()
+              + " do not fit "
+              + layer.kvHeads()
+              + " kv heads of "
+              + layer.headDim()
+              + ".");
+    }
+    int group = queryHeads / layer.kvHeads();
+    Heads queryRows = heads(queries);
+    Heads outRows = out == null ? queryRows : heads(out);
+    Rows sums = logSumExp == null ? null : Rows.floats(logSumExp).gapless("logSumExp");
+    MemorySegment sumStorage = sums == null ? null : sums.storage();
+    long firstSum = sums == null ? 0 : sums.byteOf(0);
+    long headStride = sums == null || sums.count() < 2 ? 0 : sums.byteOf(1) - firstSum;
+    List<AttentionGroup> groups = new ArrayList<>(layer.kvHeads());
+    for (int head = 0; head < layer.kvHeads(); head++) {
+      groups.add(
+          new AttentionGroup(
+              outRows,
+              sumStorage,
+              firstSum,
+              headStride,
+              queryRows,
+              head * group,
+              group,
+              sequence.firstRow(),
+              sequence.rows(),
+              keyValues(layer, head),
+              sequence.fromToken()[head],
+              sequence.toToken()[head],
+              sequence.causal(),
+              scale));
+    }
+    return groups;
+  }
+
+  private static Heads heads(Tensor tensor) {
+    Rows rows = Rows.floats(tensor).gapless("a head");
+    CpuTensor cpu = CpuTensor.of(tensor);
+    return new Heads(
+        rows.storage(),
+        cpu.startByte(),
+        cpu.strideBytes(0),
+        cpu.strideBytes(1),
+        tensor.shape().intDim(2));
+  }
+
+  static KeyValues keyValues(KvLayer layer, int head) {
+    CpuTensor keys = CpuTensor.of(layer.keys());
+    CpuTensor values = CpuTensor.of(layer.values());
+    long firstNumber = (long) layer.firstSlot(head) * layer.headDim();
+    return new KeyValues(
+        keys.storage(),
+        keys.startByte() + keys.dtype().bytes(firstNumber),
+        values.storage(),
+        values.startByte() + values.dtype().bytes(firstNumber),
+        BlockFormat.valueOf(keys.dtype().name()),
+        layer.headDim());
+  }
+
+  @Override
+  public void mergePartial(
+      Tensor out,
+      @Nullable Tensor logSumExp,
+      List<Tensor> partialOuts,
+      List<Tensor> partialLogSumExps) {
+    if (partialOuts.isEmpty() || partialOuts.size() != partialLogSumExps.size()) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          partialOuts.size()
+              + " partial outputs and "
+              + partialLogSumExps.size()
+              + " log-sum-exps cannot be merged.");
+    }
+    Rows to = Rows.floats(out);
+    Rows toSums = logSumExp == null ? null : Rows.floats(logSumExp);
+    List<Rows> from = partialOuts.stream().map(Rows::floats).toList();
+    List<Rows> fromSums = partialLogSumExps.stream().map(Rows::floats).toList();
+    int tokens = out.shape().intDim(0);
+    int queryHeads = out.shape().intDim(1);
+    kernels.alone(
+        () ->
+            kernels.forRows(
+                tokens,
+                (first, end, worker) -> {
+                  float[] part = kernels.scratch(worker, 0, to.length());
+                  float[] merged = kernels.scratch(worker, 1, to.length());
+                  float[] sums = kernels.scratch(worker, 2, from.size());
+                  for (long token = first; token < end; token++) {
+                    for (int head = 0; head < queryHeads; head++) {
+                      for (int p = 0; p < from.size(); p++) {
+                        fromSums.get(p).readPart(head, (int) token, 1, sums, p);
+                      }
+                      float total = mergeRow(from, token * queryHeads + head, sums, part, merged);
+                      to.write(token * queryHeads + head, merged, 0);
+                      if (toSums != null) {
+                        sums[0] = total;
+                        toSums.writePart(head, (int) token, 1, sums, 0);
+                      }
+                    }
+                  }
+                }));
+  }
+
+  /** Merges one row of the parts, each with its log-sum-exp; returns that of the whole. */
+  private static float mergeRow(
+      List<Rows> parts, long row, float[] sums, float[] part, float[] merged) {
+    float max = Float.NEGATIVE_INFINITY;
+    for (int p = 0; p < parts.size(); p++) {
+      max = Math.max(max, sums[p]);
+    }
+    int length = parts.getFirst().length();
+    Arrays.fill(merged, 0, length, 0);
+    if (max == Float.NEGATIVE_INFINITY) {
+      return max;
+    }
+    double total = 0;
+    for (int p = 0; p < parts.size(); p++) {
+      total += Math.exp((double) sums[p] - max);
+    }
+    for (int p = 0; p < parts.size(); p++) {
+      // A part without keys has the weight zero; what it holds does not matter.
+      if (sums[p] != Float.NEGATIVE_INFINITY) {
+        float weight = (float) (Math.exp((double) sums[p] - max) / total);
+        parts.get(p).read(row, part, 0);
+        for (int i = 0; i < length; i++) {
+          merged[i] += weight * part[i];
+        }
+      }
+    }
+    return (float) (max + Math.log(total));
+  }
+
+  @Override
+  public void attentionMass(
+      Tensor mass,
+      Tensor queries,
+      Tensor logSumExp,
+      float scale,
+      AttendSequence sequence,
+      int windowQueries,
+      int fromToken,
+      int toToken,
+      HeadReduction reduction) {
+    Rows to = Rows.floats(mass).gapless("mass");
+    List<AttentionGroup> groups = groups(null, logSumExp, queries, scale, sequence);
+    int group = groups.getFirst().group();
+    long rows = reduction == HeadReduction.NONE ? (long) groups.size() * group : groups.size();
+    if (windowQueries < 1
+        || windowQueries > sequence.rows()
+        || to.count() != rows
+        || to.length() != toToken - fromToken) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "The attention of "
+              + windowQueries
+              + " of "
+              + sequence.rows()
+              + " queries to the tokens ["
+              + fromToken
+              + ", "
+              + toToken
+              + ") does not fit "
+              + mass.shape()
+              + ".");
+    }
+    kernels.alone(
+        () ->
+            kernels.massAttention.sum(
+                groups,
+                windowQueries,
+                fromToken,
+                toToken,
+                (index, key, keys, sums) -> {
+                  int at = key - fromToken;
+                  if (reduction == HeadReduction.NONE) {
+                    for (int head = 0; head < group; head++) {
+                      int from = head * MassAttention.KEYS;
+                      to.writePart((long) index * group + head, at, keys, sums, from);
+                    }
+                  } else {
+                    reduce(sums, group, keys, reduction);
+                    to.writePart(index, at, keys, sums, 0);
+                  }
+                }));
+  }
+
+  /** Reduces [group][KEYS] to its first row. */
+  private static void reduce(float[] sums, int group, int keys, HeadReduction reduction) {
+    for (int head = 1; head < group; head++) {
+      int from = head * MassAttention.KEYS;
+      for (int k = 0; k < keys; k++) {
+        sums[k] =
+            switch (reduction) {
+              case MAX -> Math.max(sums[k], sums[from + k]);
+              case MIN -> Math.min(sums[k], sums[from + k]);
+              case MEAN, NONE -> sums[k] + sums[from + k];
+            };
+      }
+    }
+    if (reduction == HeadReduction.MEAN) {
+      for (int k = 0; k < keys; k++) {
+        sums[k] /= group;
+      }
+    }
+  }
+}

@@ -1,0 +1,182 @@
+package org.parallelcomp.backend.cpu.vector;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.parallelcomp.api.backend.AttentionOps;
+import org.parallelcomp.api.backend.Backend;
+import org.parallelcomp.api.backend.BackendConfig;
+import org.parallelcomp.api.backend.BackendInfo;
+import org.parallelcomp.api.backend.CacheOps;
+import org.parallelcomp.api.backend.DecoderOps;
+import org.parallelcomp.api.backend.FileRegion;
+import org.parallelcomp.api.backend.HostTransfer;
+import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.backend.OpCall;
+import org.parallelcomp.api.backend.TensorOps;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.error.Names;
+import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.api.tensor.Layout;
+import org.parallelcomp.api.tensor.Shape;
+import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.cpu.vector.simd.VectorWidth;
+
+/** The open CPU backend: one memory tree, one pool of workers. */
+final class CpuBackend implements Backend {
+  /** Caps the width of the vectors; can only be lowered, and only before the first use. */
+  private static final String VECTOR_BITS = "vectorBits";
+
+  private static final List<String> OPTIONS = List.of(VECTOR_BITS);
+
+  private final int threads;
+  private final CpuMemoryScope memory = new CpuMemoryScope("backend", null);
+  private final CpuKernels kernels;
+  private final HostTransfer host = new CpuHostTransfer();
+  private final DecoderOps decoder;
+  private final AttentionOps attention;
+  private final CacheOps cache;
+
+  private CpuBackend(int threads) {
+    this.threads = threads;
+    this.kernels = new CpuKernels(threads);
+    this.decoder = new CpuDecoderOps(kernels);
+    this.attention = new CpuAttentionOps(kernels);
+    this.cache = new CpuCacheOps(kernels);
+  }
+
+  /** Opens the backend; the Vector API must be readable. */
+  static CpuBackend open(BackendConfig config) {
+    for (String option : config.options().keySet()) {
+      if (!OPTIONS.contains(option)) {
+        throw Names.unknown("option of the backend " + CpuBackendProvider.ID, option, OPTIONS);
+      }
+    }
+    String bits = config.options().get(VECTOR_BITS);
+    if (bits != null) {
+      VectorWidth.cap(parseBits(bits));
+    }
+    return new CpuBackend(config.threads());
+  }
+
+  private static int parseBits(String text) {
+    if (!List.of("128", "256", "512").contains(text)) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          "The option " + VECTOR_BITS + " must be 128, 256 or 512, not '" + text + "'.");
+    }
+    return Integer.parseInt(text);
+  }
+
+  /** Returns one line on the vectors and cores found. */
+  static String describe() {
+    return VectorWidth.bits()
+        + "-bit vectors, "
+        + Runtime.getRuntime().availableProcessors()
+        + " cores";
+  }
+
+  @Override
+  public BackendInfo info() {
+    Map<String, String> facts = new LinkedHashMap<>();
+    facts.put(VECTOR_BITS, Integer.toString(VectorWidth.bits()));
+    facts.put("cores", Integer.toString(Runtime.getRuntime().availableProcessors()));
+    facts.put("architecture", System.getProperty("os.arch"));
+    SystemMemory system = SystemMemory.now();
+    return new BackendInfo(
+        CpuBackendProvider.ID,
+        "processor, " + describe(),
+        threads,
+        system.totalBytes(),
+        system.freeBytes(),
+        java.util.Collections.unmodifiableMap(facts));
+  }
+
+  @Override
+  public boolean supports(OpCall call) {
+    return switch (call.operation()) {
+      case EMBED, LINEAR -> call.dtypes().stream().allMatch(dtype -> dtype != DType.I32);
+      case ROPE -> true;
+      case ATTEND, ATTENTION_MASS, CACHE ->
+          call.dtypes().stream().allMatch(CpuCacheOps::isCacheType);
+    };
+  }
+
+  @Override
+  public MemoryScope openScope(String name) {
+    return memory.child(name);
+  }
+
+  @Override
+  public Tensor load(MemoryScope scope, FileRegion region, DType dtype, Shape shape) {
+    if (dtype.bytes(shape.elements()) != region.sizeBytes()) {
+      throw new InferenceException(
+          ErrorCode.CORRUPT_FILE,
+          "A tensor "
+              + dtype
+              + shape
+              + " takes "
+              + dtype.bytes(shape.elements())
+              + " bytes, but its region of "
+              + region.file()
+              + " has "
+              + region.sizeBytes()
+              + ".");
+    }
+    try {
+      MemorySegment file = CpuMemoryScope.of(scope).map(region.file());
+      if (region.offsetBytes() < 0 || region.offsetBytes() > file.byteSize() - region.sizeBytes()) {
+        throw new InferenceException(
+            ErrorCode.FILE_NOT_READABLE,
+            region.file()
+                + " has "
+                + file.byteSize()
+                + " bytes and ends before byte "
+                + (region.offsetBytes() + region.sizeBytes())
+                + ", where a tensor ends.");
+      }
+      MemorySegment storage = file.asSlice(region.offsetBytes(), region.sizeBytes());
+      return new CpuTensor(storage, dtype, Layout.contiguous(shape));
+    } catch (IOException | UncheckedIOException e) {
+      throw new InferenceException(
+          ErrorCode.FILE_NOT_READABLE,
+          "Cannot map " + region.file() + ": " + e.getMessage() + ".",
+          e);
+    }
+  }
+
+  @Override
+  public HostTransfer host() {
+    return host;
+  }
+
+  @Override
+  public TensorOps tensorOps(MemoryScope results) {
+    return new CpuTensorOps(results);
+  }
+
+  @Override
+  public DecoderOps decoder() {
+    return decoder;
+  }
+
+  @Override
+  public AttentionOps attention() {
+    return attention;
+  }
+
+  @Override
+  public CacheOps cache() {
+    return cache;
+  }
+
+  @Override
+  public void close() {
+    kernels.close();
+    memory.close();
+  }
+}

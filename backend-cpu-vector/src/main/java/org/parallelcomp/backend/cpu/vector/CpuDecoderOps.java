@@ -1,0 +1,340 @@
+package org.parallelcomp.backend.cpu.vector;
+
+import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.AttentionBlock;
+import org.parallelcomp.api.backend.DecoderOps;
+import org.parallelcomp.api.backend.FeedForwardBlock;
+import org.parallelcomp.api.backend.Rope;
+import org.parallelcomp.api.backend.Scratch;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.tensor.Shape;
+import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.cpu.vector.simd.Dequantize;
+import org.parallelcomp.backend.cpu.vector.simd.Elementwise;
+import org.parallelcomp.backend.cpu.vector.simd.PanelMatmul;
+import org.parallelcomp.backend.cpu.vector.simd.PanelMatmul.Mode;
+import org.parallelcomp.backend.cpu.vector.simd.VectorMatmul;
+import org.parallelcomp.backend.cpu.vector.simd.WeightMatrix;
+
+/** The operations of a decoder layer. */
+final class CpuDecoderOps implements DecoderOps {
+  /** Numbers of a row that element-wise operations take at a time: 8 KiB, for the first cache. */
+  private static final int PIECE = 2048;
+
+  private final CpuKernels kernels;
+
+  CpuDecoderOps(CpuKernels kernels) {
+    this.kernels = kernels;
+  }
+
+  @Override
+  public void embed(Tensor out, Tensor table, Tensor tokenIds) {
+    WeightMatrix matrix = CpuKernels.matrix(table);
+    Rows to = Rows.floats(out);
+    int[] ids = Rows.ints(tokenIds).toInts();
+    requireShape(to.count() == ids.length && to.length() == matrix.columns(), "embed", out, table);
+    for (int id : ids) {
+      requireToken(id, matrix.rows());
+    }
+    kernels.alone(
+        () ->
+            kernels.forRows(
+                ids.length,
+                (from, end, worker) -> {
+                  float[] row = kernels.scratch(worker, 0, matrix.columns());
+                  for (int i = (int) from; i < end; i++) {
+                    Dequantize.row(matrix, ids[i], row, 0);
+                    to.write(i, row, 0);
+                  }
+                }));
+  }
+
+  @Override
+  public void linear(Tensor out, Tensor weight, @Nullable Tensor bias, Tensor in) {
+    kernels.alone(() -> linear(out, weight, bias, in, Mode.OVERWRITE));
+  }
+
+  private void linear(Tensor out, Tensor weight, @Nullable Tensor bias, Tensor in, Mode mode) {
+    WeightMatrix matrix = CpuKernels.matrix(weight);
+    Rows from = Rows.floats(in).gapless("the input");
+    Rows to = Rows.floats(out).gapless("the output");
+    requireShape(
+        from.count() == to.count()
+            && from.length() == matrix.columns()
+            && to.length() == matrix.rows(),
+        "linear",
+        out,
+        weight);
+    int rows = Math.toIntExact(from.count());
+    if (rows <= VectorMatmul.MOST_ROWS) {
+      VectorMatmul.multiply(
+          from.storage(),
+          from.byteOf(0),
+          rowStride(from),
+          rows,
+          matrix,
+          CpuKernels.vector(bias),
+          to.storage(),
+          to.byteOf(0),
+          rowStride(to),
+          mode,
+          kernels.workers(),
+          kernels.vectorScratch);
+    } else {
+      PanelMatmul.multiply(
+          from.storage(),
+          from.byteOf(0),
+          rowStride(from),
+          rows,
+          matrix,
+          CpuKernels.vector(bias),
+          to.storage(),
+          to.byteOf(0),
+          rowStride(to),
+          mode,
+          kernels.workers(),
+          kernels.panelScratch);
+    }
+  }
+
+  @Override
+  public void rmsNorm(Tensor out, Tensor in, Tensor weight, float epsilon) {
+    Rows from = Rows.floats(in);
+    Rows to = Rows.floats(out);
+    float[] factors = CpuHostTransfer.floats(weight);
+    int dim = from.length();
+    requireShape(
+        to.count() == from.count() && to.length() == dim && factors.length == dim,
+        "rmsNorm",
+        out,
+        weight);
+    kernels.alone(
+        () ->
+            kernels.forRows(
+                from.count(),
+                (first, end, worker) -> {
+                  float[] row = kernels.scratch(worker, 0, dim);
+                  for (long i = first; i < end; i++) {
+                    from.read(i, row, 0);
+                    Elementwise.rmsNorm(row, 0, row, 0, factors, dim, epsilon);
+                    to.write(i, row, 0);
+                  }
+                }));
+  }
+
+  @Override
+  public void rope(Tensor inOut, Tensor positions, Rope rope) {
+    Rows rows = Rows.floats(inOut);
+    int[] ofToken = Rows.ints(positions).toInts();
+    RopeTable table = RopeTable.of(rope);
+    int heads = inOut.shape().intDim(1);
+    requireShape(
+        ofToken.length == inOut.shape().dim(0) && table.dims() <= rows.length(),
+        "rope",
+        inOut,
+        positions);
+    kernels.alone(
+        () ->
+            kernels.forRows(
+                ofToken.length,
+                (first, end, worker) -> {
+                  float[] row = kernels.scratch(worker, 0, rows.length());
+                  float[] cos = kernels.scratch(worker, 1, table.dims());
+                  float[] sin = kernels.scratch(worker, 2, table.dims());
+                  for (int token = (int) first; token < end; token++) {
+                    table.load(ofToken[token], cos, sin);
+                    for (long i = (long) token * heads; i < (token + 1L) * heads; i++) {
+                      rows.read(i, row, 0);
+                      table.rotate(row, 0, cos, sin);
+                      rows.write(i, row, 0);
+                    }
+                  }
+                }));
+  }
+
+  /** Changes the first array, a piece of a row, by the second. */
+  private interface Combination {
+    void apply(float[] inOut, int at, float[] other, int otherAt, int count);
+  }
+
+  @Override
+  public void swiGlu(Tensor out, Tensor gate, Tensor up) {
+    combine("swiGlu", out, gate, up, Elementwise::swiGlu);
+  }
+
+  @Override
+  public void add(Tensor inOut, Tensor term) {
+    combine("add", inOut, inOut, term, Elementwise::add);
+  }
+
+  private void combine(String name, Tensor out, Tensor a, Tensor b, Combination combination) {
+    requireShape(out.shape().equals(a.shape()) && a.shape().equals(b.shape()), name, out, b);
+    Rows to = Rows.floats(out);
+    Rows rowsA = Rows.floats(a);
+    Rows rowsB = Rows.floats(b);
+    kernels.alone(
+        () ->
+            kernels.forRows(
+                to.count(),
+                (first, end, worker) -> {
+                  float[] pieceA = kernels.scratch(worker, 0, PIECE);
+                  float[] pieceB = kernels.scratch(worker, 1, PIECE);
+                  for (long row = first; row < end; row++) {
+                    for (int at = 0; at < to.length(); at += PIECE) {
+                      int count = Math.min(PIECE, to.length() - at);
+                      rowsA.readPart(row, at, count, pieceA, 0);
+                      rowsB.readPart(row, at, count, pieceB, 0);
+                      combination.apply(pieceA, 0, pieceB, 0, count);
+                      to.writePart(row, at, count, pieceA, 0);
+                    }
+                  }
+                }));
+  }
+
+  @Override
+  public void tokenLogLikelihood(Tensor out, Tensor logits, Tensor targets) {
+    Rows in = Rows.floats(logits);
+    Rows to = Rows.floats(out);
+    int[] ids = Rows.ints(targets).toInts();
+    requireShape(
+        ids.length == in.count() && out.shape().elements() == ids.length,
+        "tokenLogLikelihood",
+        out,
+        logits);
+    for (int id : ids) {
+      requireToken(id, in.length());
+    }
+    float[] results = new float[ids.length];
+    kernels.alone(
+        () -> {
+          kernels
+              .workers()
+              .run(
+                  ids.length,
+                  (i, worker) -> {
+                    float[] row = kernels.scratch(worker, 0, in.length());
+                    in.read(i, row, 0);
+                    float max = Elementwise.max(row, 0, in.length());
+                    double sum = Elementwise.sumOfExponentials(row, 0, in.length(), max);
+                    results[i] = (float) ((double) row[ids[i]] - max - Math.log(sum));
+                  });
+          to.write(0, results, 0);
+        });
+  }
+
+  @Override
+  public void attentionInput(
+      Tensor queries,
+      Tensor keys,
+      Tensor values,
+      AttentionBlock block,
+      Tensor hidden,
+      Tensor positions,
+      Rope rope,
+      Scratch scratch) {
+    if (hidden.shape().dim(0) > VectorMatmul.MOST_ROWS) {
+      DecoderOps.super.attentionInput(
+          queries, keys, values, block, hidden, positions, rope, scratch);
+      return;
+    }
+    kernels.alone(
+        () -> {
+          Tensor normed = scratch.take("normed", hidden.shape().toArray());
+          rmsNorm(normed, hidden, block.norm(), block.epsilon());
+          Rows in = Rows.floats(normed);
+          VectorMatmul.multiplyAll(
+              in.storage(),
+              in.byteOf(0),
+              rowStride(in),
+              Math.toIntExact(in.count()),
+              kernels.workers(),
+              kernels.vectorScratch,
+              product(flat(queries), block.query(), block.queryBias()),
+              product(flat(keys), block.key(), block.keyBias()),
+              product(flat(values), block.value(), block.valueBias()));
+          if (block.queryNorm() != null) {
+            rmsNorm(queries, queries, block.queryNorm(), block.epsilon());
+          }
+          if (block.keyNorm() != null) {
+            rmsNorm(keys, keys, block.keyNorm(), block.epsilon());
+          }
+          rope(queries, positions, rope);
+          rope(keys, positions, rope);
+        });
+  }
+
+  private static VectorMatmul.Product product(Tensor out, Tensor weight, @Nullable Tensor bias) {
+    Rows to = Rows.floats(out).gapless("the output");
+    WeightMatrix matrix = CpuKernels.matrix(weight);
+    requireShape(to.length() == matrix.rows(), "attentionInput", out, weight);
+    return new VectorMatmul.Product(
+        matrix, CpuKernels.vector(bias), to.storage(), to.byteOf(0), rowStride(to), Mode.OVERWRITE);
+  }
+
+  @Override
+  public void attentionOutputAndFeedForward(
+      Tensor hidden,
+      Tensor attended,
+      AttentionBlock attention,
+      FeedForwardBlock feedForward,
+      Scratch scratch) {
+    kernels.alone(
+        () -> {
+          long tokens = hidden.shape().dim(0);
+          long feedForwardDim = feedForward.gate().shape().dim(0);
+          linear(
+              hidden, attention.output(), attention.outputBias(), flat(attended), Mode.ACCUMULATE);
+          Tensor normed = scratch.take("normed", hidden.shape().toArray());
+          rmsNorm(normed, hidden, feedForward.norm(), feedForward.epsilon());
+          Tensor gate = scratch.take("gate", tokens, feedForwardDim);
+          if (tokens <= VectorMatmul.MOST_ROWS) {
+            Rows in = Rows.floats(normed);
+            Rows to = Rows.floats(gate);
+            VectorMatmul.multiplyGated(
+                in.storage(),
+                in.byteOf(0),
+                rowStride(in),
+                Math.toIntExact(tokens),
+                CpuKernels.matrix(feedForward.gate()),
+                CpuKernels.matrix(feedForward.up()),
+                to.storage(),
+                to.byteOf(0),
+                rowStride(to),
+                kernels.workers(),
+                kernels.vectorScratch);
+          } else {
+            Tensor up = scratch.take("up", tokens, feedForwardDim);
+            linear(gate, feedForward.gate(), null, normed, Mode.OVERWRITE);
+            linear(up, feedForward.up(), null, normed, Mode.OVERWRITE);
+            swiGlu(gate, gate, up);
+          }
+          linear(hidden, feedForward.down(), null, gate, Mode.ACCUMULATE);
+        });
+  }
+
+  private static Tensor flat(Tensor heads) {
+    Shape shape = heads.shape();
+    return heads.reshape(Shape.of(shape.dim(0), shape.dim(1) * shape.dim(2)));
+  }
+
+  private static long rowStride(Rows rows) {
+    return rows.count() < 2 ? 0 : rows.byteOf(1) - rows.byteOf(0);
+  }
+
+  private static void requireToken(int id, int vocab) {
+    if (id < 0 || id >= vocab) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "The token id " + id + " is outside of the vocabulary of " + vocab + ".");
+    }
+  }
+
+  private static void requireShape(boolean fits, String operation, Tensor a, Tensor b) {
+    if (!fits) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "The shapes " + a.shape() + " and " + b.shape() + " do not fit for " + operation + ".");
+    }
+  }
+}

@@ -1,0 +1,100 @@
+package org.parallelcomp.cli;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.CharsetDecoder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.function.Function;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.cli.EngineAccess.Opened;
+import org.parallelcomp.engine.EngineConfig;
+import org.parallelcomp.engine.FinishReason;
+import org.parallelcomp.engine.GenerationRequest;
+import org.parallelcomp.engine.GenerationResult;
+
+/** One request from its text to its printed answer; what ask and generate share. */
+final class Answering {
+  private final Streams streams;
+  private final AnswerOptions options;
+  private final ProgressLine progress;
+
+  Answering(Streams streams, AnswerOptions options) {
+    this.streams = streams;
+    this.options = options;
+    this.progress = new ProgressLine(streams.err(), options.showsProgress(streams));
+  }
+
+  /** Returns the text of a file, or of standard input if the name is "-". */
+  String read(String name, EngineAccess engine) {
+    if (name.equals("-")) {
+      return readStandardInput();
+    }
+    progress.say("reading " + name);
+    try {
+      return engine.readText(Path.of(name));
+    } catch (InvalidPathException e) {
+      throw new InferenceException(
+          ErrorCode.FILE_NOT_READABLE, "'" + name + "' is not the name of a file.", e);
+    } finally {
+      progress.clear();
+    }
+  }
+
+  private String readStandardInput() {
+    ByteBuffer bytes;
+    try {
+      bytes = ByteBuffer.wrap(streams.in().readAllBytes());
+    } catch (IOException e) {
+      throw new InferenceException(
+          ErrorCode.FILE_NOT_READABLE, "Standard input cannot be read: " + e.getMessage() + ".", e);
+    }
+    CharsetDecoder strict = StandardCharsets.UTF_8.newDecoder();
+    try {
+      return strict.decode(bytes).toString();
+    } catch (CharacterCodingException e) {
+      throw new InferenceException(
+          ErrorCode.INVALID_TEXT,
+          "Standard input is not UTF-8 text: byte " + bytes.position() + " does not fit.",
+          e);
+    }
+  }
+
+  /** Opens the model, runs the request, prints the result; returns the exit status. */
+  int run(EngineAccess engine, EngineConfig config, Function<Opened, GenerationRequest> request) {
+    try (var interrupt = new Interrupt()) {
+      progress.say("loading " + config.model().getFileName());
+      GenerationResult result;
+      try (Opened opened = engine.open(config)) {
+        GenerationRequest complete =
+            options.applyTo(request.apply(opened)).withCancellation(interrupt.cancellation());
+        result =
+            opened.generate(
+                complete, new AnswerSink(streams, options, progress, interrupt.cancellation()));
+      } finally {
+        progress.clear();
+      }
+      print(result);
+      return result.finishReason() == FinishReason.CANCELLED ? ExitStatus.INTERRUPTED : 0;
+    }
+  }
+
+  private void print(GenerationResult result) {
+    if (options.json()) {
+      Json.print(ResultJson.of(result), streams);
+    } else {
+      // The answer itself was streamed.
+      streams.out().println();
+      if (!options.quiet()) {
+        streams.out().print(ResultText.of(result));
+      }
+    }
+    streams.out().flush();
+    if (result.finishReason() == FinishReason.CANCELLED) {
+      streams.err().println("parallelcomp: Interrupted.");
+    }
+  }
+}

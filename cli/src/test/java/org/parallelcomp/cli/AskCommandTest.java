@@ -1,0 +1,166 @@
+package org.parallelcomp.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.parallelcomp.api.policy.PolicyKind;
+import org.parallelcomp.engine.EngineConfig;
+import org.parallelcomp.engine.FinishReason;
+import org.parallelcomp.engine.GenerationRequest;
+import org.parallelcomp.engine.PromptForm;
+import org.parallelcomp.engine.Sampling;
+
+class AskCommandTest {
+  private static final String WARNING = "parallelcomp: warning: The text is short.\n";
+
+  private final FakeEngine engine = new FakeEngine();
+
+  @Test
+  void asksTheBundledModelByTheDefaultPreset() {
+    Run run = Run.of(engine, "ask", "--text", "book.txt", "Where is the key?");
+
+    assertEquals(0, run.status(), run::err);
+    GenerationRequest request = engine.requests.getFirst();
+    assertEquals(FakeEngine.TEXT, request.text());
+    assertEquals("Where is the key?", request.question());
+    assertEquals(engine.policies().preset("parallelcomp").plan(), request.plan());
+    assertEquals(new PromptForm("", "\n{question}", ""), request.form(), "the model's own form");
+    assertEquals(Sampling.GREEDY, request.sampling());
+    assertEquals(GenerationRequest.DEFAULT_MAX_TOKENS, request.maxTokens());
+    assertEquals(EngineConfig.of(Path.of("bundled.gguf")), engine.opened.getFirst());
+    assertEquals(1, engine.closed);
+  }
+
+  @Test
+  void everyOptionReachesTheEngine() {
+    Run run =
+        Run.of(
+            engine,
+            ("ask -t book.txt -m other.gguf --backend cpu-vector --threads 3 --backend-option"
+                    + " width=128 --backend-option a=b=c --chunk-tokens 300 --keep-chunks 4"
+                    + " --keep-tokens 64 --window 16 --pool 7 --set chunking.tokens=100"
+                    + " --instruction Read: --question-form Q:{question} --answer-lead A:"
+                    + " --temperature 0.5 --top-k 40 --top-p 0.9 --min-p 0.05"
+                    + " --repetition-penalty 1.1 --seed -7 --max-tokens 9 --stop x --stop y q")
+                .split(" "));
+
+    assertEquals(0, run.status(), run::err);
+    EngineConfig config = engine.opened.getFirst();
+    assertEquals(
+        new EngineConfig(
+            Path.of("other.gguf"), "cpu-vector", 3, Map.of("width", "128", "a", "b=c")),
+        config);
+    GenerationRequest request = engine.requests.getFirst();
+    assertEquals("even(tokens=300)", request.plan().policy(PolicyKind.CHUNKING).toString());
+    assertEquals("best(chunks=4)", request.plan().policy(PolicyKind.CHUNK_EVICTION).toString());
+    assertEquals("tokens(keep=64)", request.plan().policy(PolicyKind.BUDGET).toString());
+    assertEquals(
+        "window-attention(pool=7, window=16)",
+        request.plan().policy(PolicyKind.TOKEN_SCORER).toString());
+    assertEquals(new PromptForm("Read:", "Q:{question}", "A:"), request.form());
+    assertEquals(new Sampling(1.1, 0.5, 40, 0.9, 0.05, -7), request.sampling());
+    assertEquals(9, request.maxTokens());
+    assertEquals(List.of("x", "y"), request.stopStrings());
+  }
+
+  @Test
+  void policyOptionReplacesAPolicy() {
+    Run.of(engine, "ask", "-t", "b", "--policy", "token-scorer=none", "-p", "parallelcomp", "q");
+
+    assertEquals(
+        "none", engine.requests.getFirst().plan().policy(PolicyKind.TOKEN_SCORER).toString());
+  }
+
+  @Test
+  void readsStandardInput() {
+    byte[] input = "Schön ist es.".getBytes(StandardCharsets.UTF_8);
+
+    assertEquals(0, Run.of(engine, input, false, "ask", "--text", "-", "q").status());
+    assertEquals("Schön ist es.", engine.requests.getFirst().text());
+  }
+
+  @Test
+  void refusesStandardInputThatIsNotText() {
+    byte[] input = {'a', 'b', (byte) 0xC3, 'c'};
+
+    Run run = Run.of(engine, input, false, "ask", "--text", "-", "q");
+
+    assertEquals(2, run.status());
+    assertEquals(
+        "parallelcomp: Standard input is not UTF-8 text: byte 2 does not fit.\n", run.err());
+    assertTrue(engine.opened.isEmpty(), "nothing is loaded for a text that cannot be used");
+  }
+
+  @Test
+  void printsAnswerPassagesAndFigures() {
+    Run run = Run.of(engine, "ask", "--text", "book.txt", "q");
+
+    assertEquals(
+        """
+        in the lighthouse
+
+        From 2 passages of 70, the one that explains the question best first:
+          chunk 7, characters 12,000 to 12,089, self-information 0.250 nats
+            at 12,000: It was a cloudy afternoon. Mira keeps the silver key in the lighthouse. \
+        The sea was calm.
+          chunk 2, characters 1,000 to 1,021
+            at 1,000: Call me Ishmael. Now.
+
+        131,102 tokens in, 2 of 70 chunks kept, KV cache 768 MiB -> 1.43 MiB, read 0.50 s, \
+        prefill 10.00 s + merge 0.00 s (14,000 tokens/s), decode 0.02 s (100 tokens/s), \
+        first token after 10.60 s
+        """,
+        run.out());
+    assertEquals(WARNING, run.err());
+  }
+
+  @Test
+  void quietPrintsTheAnswerAlone() {
+    assertEquals("in the lighthouse\n", Run.of(engine, "ask", "-q", "-t", "b", "q").out());
+  }
+
+  @Test
+  void progressGoesToATerminalOnly() {
+    String bar = "prefill [########........] 35/70 chunks  13,000 tokens/s  0:05 left";
+
+    assertTrue(Run.of(engine, new byte[0], true, "ask", "-t", "b", "q").err().contains(bar));
+    for (String off : List.of("--quiet", "--no-progress")) {
+      assertEquals(WARNING, Run.of(engine, new byte[0], true, "ask", off, "-t", "b", "q").err());
+    }
+  }
+
+  @Test
+  void interruptedRequestSaysSo() {
+    engine.finishReason = FinishReason.CANCELLED;
+
+    Run run = Run.of(engine, "ask", "-t", "b", "q");
+
+    assertEquals(130, run.status());
+    assertTrue(run.err().endsWith("parallelcomp: Interrupted.\n"), run::err);
+  }
+
+  @Test
+  void withoutProgressNothingIsErased() {
+    assertFalse(Run.of(engine, "ask", "-t", "b", "q").err().contains("\u001b"));
+  }
+
+  @Test
+  void generateContinuesAPromptWithoutPlan() {
+    Run run = Run.of(engine, "generate", "--chat", "--max-tokens", "5", "Once upon");
+
+    assertEquals(0, run.status(), run::err);
+    GenerationRequest request = engine.requests.getFirst();
+    assertNull(request.text());
+    assertNull(request.plan());
+    assertEquals("Once upon", request.question());
+    assertTrue(request.chat());
+    assertEquals(5, request.maxTokens());
+  }
+}

@@ -1,0 +1,72 @@
+package org.parallelcomp.conformance;
+
+import org.junit.jupiter.api.Nested;
+import org.parallelcomp.api.backend.BackendProvider;
+
+/**
+ * The whole test of a backend: a subclass that names its provider. Every operation is compared with
+ * the {@link org.parallelcomp.conformance.reference.ReferenceBackend} on seeded data; a failure
+ * prints the case and its seed. What a backend does not support it must refuse, and the kit asserts
+ * that it does.
+ *
+ * <pre>
+ * class MyBackendTest extends BackendConformance {
+ *   &#64;Override
+ *   protected BackendProvider provider() {
+ *     return new MyBackendProvider();
+ *   }
+ * }
+ * </pre>
+ */
+public abstract class BackendConformance {
+  /** For subclasses. */
+  protected BackendConformance() {}
+
+  /** Returns the provider of the backend to be tested, which must be usable here. */
+  protected abstract BackendProvider provider();
+
+  /** Provider, scopes, files and transfers. */
+  @Nested
+  class Memory extends MemoryRules {
+    @Override
+    BackendProvider provider() {
+      return BackendConformance.this.provider();
+    }
+  }
+
+  /** What policies are written in. */
+  @Nested
+  class TensorOperations extends TensorRules {
+    @Override
+    BackendProvider provider() {
+      return BackendConformance.this.provider();
+    }
+  }
+
+  /** The parts of a decoder layer. */
+  @Nested
+  class DecoderOperations extends DecoderRules {
+    @Override
+    BackendProvider provider() {
+      return BackendConformance.this.provider();
+    }
+  }
+
+  /** Attention, its partial merge and its mass. */
+  @Nested
+  class Attention extends AttentionRules {
+    @Override
+    BackendProvider provider() {
+      return BackendConformance.this.provider();
+    }
+  }
+
+  /** The key-value cache. */
+  @Nested
+  class Cache extends CacheRules {
+    @Override
+    BackendProvider provider() {
+      return BackendConformance.this.provider();
+    }
+  }
+}

@@ -1,0 +1,330 @@
+package org.parallelcomp.conformance;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.parallelcomp.api.backend.TensorOps;
+import org.parallelcomp.api.cache.TokenSelection;
+import org.parallelcomp.api.tensor.Shape;
+import org.parallelcomp.api.tensor.Tensor;
+
+abstract class TensorRules extends Rules {
+  private static final float INF = Float.POSITIVE_INFINITY;
+  private static final float[] SPECIAL = {Float.NaN, INF, -INF, 0, -0f, 1, -2, Float.MAX_VALUE};
+
+  @Test
+  void arithmeticIsElementByElementAlsoOnViews() {
+    for (int size : SIZES) {
+      twins()
+          .compare(
+              "arithmetic " + size,
+              Twins.SINGLE,
+              b -> {
+                Tensor x = b.view(5, size);
+                Tensor y = b.normal(5, size);
+                TensorOps ops = b.ops();
+                Tensor positive = ops.add(ops.multiply(x, x), ops.full(Shape.of(1), 0.5f));
+                return List.of(
+                    ops.add(x, y),
+                    ops.subtract(y, x),
+                    ops.multiply(x, y),
+                    ops.divide(y, positive),
+                    ops.affine(x, -2.5f, 0.75f),
+                    ops.exp(x),
+                    ops.log(positive),
+                    ops.sqrt(positive));
+              });
+    }
+  }
+
+  @Test
+  void binaryOperationsBroadcastFromTheInnermostAxis() {
+    twins()
+        .compare(
+            "broadcast",
+            Twins.SINGLE,
+            b -> {
+              Tensor x = b.normal(3, 7, 13);
+              TensorOps ops = b.ops();
+              return List.of(
+                  ops.add(x, b.normal(13)),
+                  ops.multiply(b.normal(7, 1), x),
+                  ops.subtract(b.normal(3, 1, 1), b.normal(1, 7, 1)),
+                  ops.divide(x, ops.full(Shape.of(1), 3)),
+                  ops.add(b.normal(1), b.normal(1)));
+            });
+  }
+
+  @Test
+  void arithmeticPassesNanAndInfinitiesOn() {
+    twins()
+        .compare(
+            "special",
+            Twins.SINGLE,
+            b -> {
+              Tensor x = b.floats(SPECIAL, SPECIAL.length);
+              TensorOps ops = b.ops();
+              Tensor one = ops.full(Shape.of(1), 1);
+              return List.of(
+                  ops.add(x, one),
+                  ops.multiply(x, one),
+                  ops.subtract(x, x),
+                  ops.affine(x, 0.5f, 1),
+                  ops.exp(ops.affine(x, 1e-3f, 0).slice(0, 0, 7)),
+                  ops.log(x),
+                  ops.sqrt(x));
+            });
+  }
+
+  @Test
+  void reductionsTakeOutAnyAxis() {
+    for (int size : SIZES) {
+      twins()
+          .compare(
+              "reduce " + size,
+              Twins.SINGLE,
+              b -> {
+                var results = new ArrayList<Tensor>();
+                for (Tensor x : List.of(b.normal(3, 5, size), b.normal(3, size, 5))) {
+                  for (int axis = -3; axis < 3; axis++) {
+                    results.add(b.ops().sum(x, axis));
+                    results.add(b.ops().mean(x, axis));
+                    results.add(b.ops().max(x, axis));
+                    results.add(b.ops().min(x, axis));
+                    results.add(b.ops().l2Norm(x, axis));
+                  }
+                }
+                results.add(b.ops().sum(b.view(6, size), 0));
+                results.add(b.ops().max(b.view(6, size), 1));
+                return results;
+              });
+    }
+  }
+
+  @Test
+  void sumsAreAccumulatedInDoublePrecision() {
+    float[] numbers = new float[4097];
+    Arrays.fill(numbers, 1);
+    numbers[0] = 1e8f;
+    twins()
+        .compare(
+            "double sum",
+            1e-13,
+            b -> {
+              Tensor line = b.floats(numbers, 1, 4097);
+              Tensor column = b.floats(numbers, 4097, 1);
+              return List.of(b.ops().sum(line, 1), b.ops().sum(column, 0), b.ops().mean(line, 1));
+            });
+  }
+
+  @Test
+  void maximumAndMinimumOfALineWithNanAreNan() {
+    twins()
+        .compare(
+            "nan in reductions",
+            Twins.EXACT,
+            b -> {
+              Tensor x = b.coarse(true, 9, 40);
+              return List.of(
+                  b.ops().max(x, 1), b.ops().min(x, 1), b.ops().max(x, 0), b.ops().min(x, 0));
+            });
+  }
+
+  @Test
+  void softmaxIsStableAndGivesMaskedPlacesNothing() {
+    for (int size : SIZES) {
+      twins()
+          .compare(
+              "softmax " + size,
+              Twins.SINGLE,
+              b -> {
+                Tensor x = b.normal(4, size);
+                Tensor masked =
+                    b.ops()
+                        .where(
+                            b.ops().greaterThan(b.ops().range(size), 0.5f),
+                            b.ops().full(Shape.of(1), -INF),
+                            x);
+                return List.of(
+                    b.ops().softmax(x),
+                    b.ops().softmax(b.view(3, size)),
+                    b.ops().softmax(b.ops().affine(x, 1, 1e4f)),
+                    b.ops().softmax(masked));
+              });
+    }
+  }
+
+  @Test
+  void matrixProductsBroadcastLeadingAxes() {
+    for (int size : SIZES) {
+      twins()
+          .compare(
+              "matmul " + size,
+              Twins.SINGLE,
+              b ->
+                  List.of(
+                      b.ops().matmul(b.normal(7, size), b.normal(size, 13)),
+                      b.ops().matmul(b.normal(3, 1, 5, 9), b.normal(2, 9, size)),
+                      b.ops().matmul(b.view(5, size), b.view(size, 3))));
+    }
+  }
+
+  @Test
+  void transposeConcatAndGatherMoveNumbersExactly() {
+    twins()
+        .compare(
+            "move",
+            Twins.EXACT,
+            b -> {
+              Tensor x = b.normal(3, 7, 13);
+              Tensor view = b.view(4, 21);
+              int[] at = new int[12];
+              for (int i = 0; i < at.length; i++) {
+                at[i] = b.integer(21);
+              }
+              Tensor indices = b.ints(at, 4, 3);
+              return List.of(
+                  b.ops().transpose(x, 0, -1),
+                  b.ops().transpose(x, 1, 2),
+                  b.ops().transpose(view, 0, 1),
+                  b.ops().concat(List.of(x, b.normal(3, 2, 13), b.normal(3, 0, 13)), 1),
+                  b.ops().concat(List.of(view, b.view(4, 5)), -1),
+                  b.ops().gather(view, indices),
+                  b.ops().gather(indices, b.ints(new int[] {2, 0, 1, 1, 0, 2, 2, 2}, 4, 2)));
+            });
+  }
+
+  @Test
+  void poolsAreCentredAndKeepTheLength() {
+    for (int size : SIZES) {
+      for (int kernel : new int[] {1, 5, 21}) {
+        twins()
+            .compare(
+                "pool " + size + " by " + kernel,
+                Twins.SINGLE,
+                b -> {
+                  // Below zero, so that a maximum over padding would show.
+                  Tensor x = b.ops().affine(b.view(3, size), 1, -100);
+                  return List.of(
+                      b.ops().averagePool1d(x, kernel),
+                      b.ops().maxPool1d(x, kernel),
+                      b.ops().maxPool1d(b.view(2, size), kernel));
+                });
+      }
+    }
+  }
+
+  @Test
+  void topKIsSortedByPositionWithTiesToTheEarlierAndNanLowest() {
+    for (int size : SIZES) {
+      for (int count : new int[] {0, 1, size / 3, size - 1, size}) {
+        twins()
+            .compare(
+                "top " + count + " of " + size,
+                Twins.EXACT,
+                b ->
+                    List.of(
+                        b.ops().topK(b.coarse(true, 5, size), count),
+                        b.ops().topK(b.normal(2, 3, size), count),
+                        b.ops().topK(b.view(3, size), count),
+                        b.ops().topK(b.ops().full(Shape.of(2, size), 0.5f), count)));
+      }
+    }
+    for (int count = 0; count <= SPECIAL.length; count++) {
+      int kept = count;
+      twins()
+          .compare(
+              "top " + count + " of special numbers",
+              Twins.EXACT,
+              b -> List.of(b.ops().topK(b.floats(SPECIAL, 1, SPECIAL.length), kept)));
+    }
+  }
+
+  @Test
+  void argMaxTakesTheEarlierOfEqualAndNeverNan() {
+    for (int size : SIZES) {
+      twins()
+          .compare(
+              "argmax " + size,
+              Twins.EXACT,
+              b ->
+                  List.of(
+                      b.ops().argMax(b.coarse(true, 5, size)),
+                      b.ops().argMax(b.view(3, size)),
+                      b.ops().argMax(b.ops().full(Shape.of(4, size), -INF))));
+    }
+  }
+
+  @Test
+  void comparisonsAreFalseForNanAndChoicesKeepWhatTheyChoose() {
+    twins()
+        .compare(
+            "choose",
+            Twins.EXACT,
+            b -> {
+              Tensor x = b.coarse(true, 6, 20);
+              Tensor above = b.ops().greaterThan(x, 0);
+              return List.of(
+                  above,
+                  b.ops().greaterThan(b.floats(SPECIAL, SPECIAL.length), Float.MAX_VALUE),
+                  b.ops().where(above, x, b.ops().full(Shape.of(1), -INF)),
+                  b.ops().where(b.ops().greaterThan(b.view(1, 20), 0), x, b.view(6, 1)),
+                  b.ops().where(above, b.ops().full(Shape.of(1), 2), b.normal(20)));
+            });
+  }
+
+  @Test
+  void constantsAndRangesAreWhatTheySay() {
+    twins()
+        .compare(
+            "constants",
+            Twins.EXACT,
+            b ->
+                List.of(
+                    b.ops().full(Shape.of(3, 7), -1.5f),
+                    b.ops().range(207),
+                    b.ops().range(1),
+                    b.ops().range(0)));
+  }
+
+  @Test
+  void selectionsAndMasksAreInverse() {
+    for (int size : SIZES) {
+      twins()
+          .compare(
+              "selection " + size,
+              Twins.EXACT,
+              b -> {
+                TokenSelection ragged = b.raggedSelection(4, size);
+                Tensor every = b.ops().full(Shape.of(4, size), 1);
+                var results = new ArrayList<Tensor>(b.contents(ragged));
+                results.add(b.ops().mask(ragged));
+                results.add(b.ops().mask(TokenSelection.everything(4, size)));
+                results.addAll(b.contents(b.ops().selectWhere(every)));
+                results.addAll(b.contents(b.ops().selectWhere(b.ops().full(Shape.of(4, size), 0))));
+                results.addAll(b.contents(b.ops().selectWhere(b.coarse(false, 4, size))));
+                return results;
+              });
+    }
+  }
+
+  @Test
+  void argumentsStayAsTheyWere() {
+    twins()
+        .compare(
+            "arguments",
+            Twins.EXACT,
+            b -> {
+              Tensor x = b.normal(4, 30);
+              TensorOps ops = b.ops();
+              ops.softmax(x);
+              ops.topK(x, 9);
+              ops.affine(x, 3, 1);
+              ops.maxPool1d(x, 5);
+              ops.exp(x);
+              ops.add(x, x);
+              return List.of(x);
+            });
+  }
+}

@@ -1,0 +1,122 @@
+package org.parallelcomp.engine.generate;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.Backend;
+import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.cache.KvLayer;
+import org.parallelcomp.api.cache.TokenSelection;
+import org.parallelcomp.api.evidence.Evidence;
+import org.parallelcomp.engine.load.ModelConfig;
+import org.parallelcomp.engine.model.LayerCaches;
+
+/**
+ * The caches of a chunk on its way through the layers: each starts with the shared prefix, grows by
+ * the chunk and the query, and is cut to what shall stay as soon as its layer has been attended to.
+ */
+final class ChunkLayers implements LayerCaches {
+  private final Backend backend;
+  private final ModelConfig config;
+  private final LayerPool pool;
+  private final List<KvLayer> prefix;
+  private final TokenEviction eviction;
+  private final @Nullable MemoryScope keptScope;
+  private final int contextTokens;
+  private final int queryTokens;
+  private final @Nullable KvLayer[] uncut;
+  private final KvLayer[] kept;
+  private boolean lastBlock;
+
+  /**
+   * @param keptScope owner of what stays, or null if nothing shall stay
+   */
+  ChunkLayers(
+      Backend backend,
+      ModelConfig config,
+      LayerPool pool,
+      List<KvLayer> prefix,
+      TokenEviction eviction,
+      @Nullable MemoryScope keptScope,
+      int contextTokens,
+      int queryTokens) {
+    this.backend = backend;
+    this.config = config;
+    this.pool = pool;
+    this.prefix = prefix;
+    this.eviction = eviction;
+    this.keptScope = keptScope;
+    this.contextTokens = contextTokens;
+    this.queryTokens = queryTokens;
+    this.uncut = new KvLayer[config.layers()];
+    this.kept = new KvLayer[config.layers()];
+  }
+
+  /** Says that the next pass is the chunk's last, behind which its layers can be cut. */
+  void beginLastBlock() {
+    lastBlock = true;
+  }
+
+  /** Returns what stayed, layer by layer. */
+  List<KvLayer> kept() {
+    return keptScope == null ? List.of() : List.of(kept);
+  }
+
+  @Override
+  public KvLayer open(int layer) {
+    KvLayer open = uncut[layer];
+    if (open == null) {
+      open = pool.acquire();
+      backend.cache().concatenate(open, prefix.get(layer));
+      uncut[layer] = open;
+    }
+    return open;
+  }
+
+  @Override
+  public boolean needsLogSumExp(int layer) {
+    return lastBlock
+        && keptScope != null
+        && eviction.requires(layer, contextTokens).contains(Evidence.ATTENTION_MASS);
+  }
+
+  @Override
+  public void close(int layer, Attended attended) {
+    if (!lastBlock) {
+      return;
+    }
+    KvLayer layerCache = attended.sequence().layer();
+    if (keptScope != null) {
+      kept[layer] = cut(layer, layerCache, attended, keptScope);
+    }
+    uncut[layer] = null;
+    pool.release(layerCache);
+  }
+
+  private KvLayer cut(int layer, KvLayer layerCache, Attended attended, MemoryScope target) {
+    int prefixTokens = prefix.get(layer).maxTokens();
+    Set<Evidence> declared = eviction.requires(layer, contextTokens);
+    try (MemoryScope policyScope = target.child("policy")) {
+      var evidence =
+          new ObservedLayer(
+              backend,
+              policyScope,
+              config,
+              layer,
+              attended,
+              prefixTokens,
+              contextTokens,
+              queryTokens,
+              declared);
+      TokenSelection selection = eviction.select(evidence, backend.tensorOps(policyScope));
+      return backend.cache().compact(target, layerCache, prefixTokens, selection);
+    }
+  }
+
+  /** Gives back what a pass that did not reach its end still holds. */
+  void abandon() {
+    Arrays.stream(uncut).filter(layer -> layer != null).forEach(pool::release);
+    Arrays.fill(uncut, null);
+  }
+}

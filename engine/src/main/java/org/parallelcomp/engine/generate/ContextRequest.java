@@ -1,0 +1,128 @@
+package org.parallelcomp.engine.generate;
+
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import org.parallelcomp.api.backend.Backend;
+import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.policy.Chunk;
+import org.parallelcomp.api.policy.ChunkingInput;
+import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.engine.Cancellation;
+import org.parallelcomp.engine.load.ModelConfig;
+import org.parallelcomp.engine.model.Decoder;
+import org.parallelcomp.engine.text.PromptParts;
+
+/**
+ * A text and a question on their way to a context.
+ *
+ * @param backend computes
+ * @param decoder the model
+ * @param scope owner of everything that lives as long as the request
+ * @param policies how to go about it
+ * @param weightBytes bytes of the model's weights
+ * @param prompt what stands around each chunk
+ * @param textIds tokens of the text
+ * @param sentenceEnds bit t is set if text token t ends a sentence
+ * @param answerTokens the most tokens of the answer
+ * @param cancellation looked at between chunks and blocks
+ * @param progress hears of each chunk: how many chunks there are, and how many tokens are done
+ */
+record ContextRequest(
+    Backend backend,
+    Decoder decoder,
+    MemoryScope scope,
+    Policies policies,
+    long weightBytes,
+    PromptParts prompt,
+    int[] textIds,
+    BitSet sentenceEnds,
+    int answerTokens,
+    Cancellation cancellation,
+    ProgressListener progress) {
+
+  /** Hears how far the chunks have come. */
+  interface ProgressListener {
+    /** So many chunks of all are done, and so many tokens. */
+    void chunks(int done, int total, long tokensDone);
+  }
+
+  ModelConfig config() {
+    return decoder.config();
+  }
+
+  /** Returns how many tokens stand around a chunk: prefix, query and answer. */
+  int tokensAround() {
+    return prompt.prefix().length + prompt.query().length + answerTokens;
+  }
+
+  /** Returns the most tokens of text that fit the trained window. */
+  int roomInWindow() {
+    int room = config().trainedWindow() - tokensAround();
+    if (room < 1) {
+      throw new InferenceException(
+          ErrorCode.INVALID_TEXT,
+          "The question with its prompt takes "
+              + (tokensAround() - answerTokens)
+              + " tokens and the answer up to "
+              + answerTokens
+              + ", which leaves no room for text in the model's window of "
+              + config().trainedWindow()
+              + " tokens.");
+    }
+    return room;
+  }
+
+  /** Returns the chunks, checked. */
+  List<Chunk> chunks() {
+    boolean bind = policies.plan().bindToWindow();
+    int maxChunkTokens = bind ? roomInWindow() : textIds.length;
+    List<Chunk> chunks =
+        policies.chunking().split(new ChunkingInput(textIds.length, maxChunkTokens, sentenceEnds));
+    int covered = 0;
+    for (Chunk chunk : chunks) {
+      if (chunk.fromToken() > covered
+          || chunk.toToken() <= covered
+          || chunk.tokens() > maxChunkTokens) {
+        throw new InferenceException(
+            ErrorCode.INTERNAL,
+            "The chunking policy returned " + chunk + " behind token " + covered + ".");
+      }
+      covered = chunk.toToken();
+    }
+    if (covered != textIds.length) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "The chunking policy covered " + covered + " of " + textIds.length + " tokens.");
+    }
+    return chunks;
+  }
+
+  /**
+   * Refuses what does not fit the memory that is free now.
+   *
+   * @param cachedTokens tokens whose keys and values are held at once in every layer
+   * @param passTokens tokens that pass through the decoder together
+   */
+  void requireMemory(long cachedTokens, int passTokens) {
+    int blockTokens = Math.min(passTokens, BlockPrefill.BLOCK_TOKENS);
+    MemoryPlan.of(config(), weightBytes, cachedTokens, blockTokens)
+        .requireFits(backend.info().freeBytes());
+  }
+
+  /** Returns the tokens of a chunk. */
+  int[] idsOf(Chunk chunk) {
+    return Arrays.copyOfRange(textIds, chunk.fromToken(), chunk.toToken());
+  }
+
+  /** Returns the bytes of keys and values of so many tokens in all layers, uncut. */
+  long cacheBytes(long tokens) {
+    return tokens
+        * 2
+        * DType.F32.bytes(config().headDim())
+        * config().kvHeads()
+        * config().layers();
+  }
+}

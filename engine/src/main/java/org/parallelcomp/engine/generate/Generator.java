@@ -1,0 +1,350 @@
+package org.parallelcomp.engine.generate;
+
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.List;
+import org.parallelcomp.api.backend.Backend;
+import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.backend.Rope;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.policy.Chunk;
+import org.parallelcomp.api.policy.Plan;
+import org.parallelcomp.api.policy.PrefillMode;
+import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.engine.Citation;
+import org.parallelcomp.engine.Figures;
+import org.parallelcomp.engine.FinishReason;
+import org.parallelcomp.engine.GenerationRequest;
+import org.parallelcomp.engine.GenerationResult;
+import org.parallelcomp.engine.PolicyCatalog;
+import org.parallelcomp.engine.Progress;
+import org.parallelcomp.engine.Progress.Phase;
+import org.parallelcomp.engine.PromptForm;
+import org.parallelcomp.engine.TokenSink;
+import org.parallelcomp.engine.load.ModelSource;
+import org.parallelcomp.engine.model.Decoder;
+import org.parallelcomp.engine.model.DecoderWeights;
+import org.parallelcomp.engine.model.LayerCaches;
+import org.parallelcomp.engine.model.RopeTable;
+import org.parallelcomp.engine.text.Encoded;
+import org.parallelcomp.engine.text.PromptBuilder;
+import org.parallelcomp.engine.text.PromptParts;
+import org.parallelcomp.engine.text.TextTokenizer;
+import org.parallelcomp.engine.text.TokenDecoder;
+
+/** The path of a question: read, prefill, merge, decode. */
+public final class Generator {
+  /** The preset that is taken where a request names no plan. */
+  public static final String DEFAULT_PRESET = "parallelcomp";
+
+  private final Backend backend;
+  private final ModelSource source;
+  private final DecoderWeights weights;
+  private final TextTokenizer tokenizer;
+  private final PromptBuilder promptBuilder;
+  private final PolicyCatalog catalog;
+  private final MemoryScope scope;
+  private final Rope windowRope;
+
+  /**
+   * Creates a generator.
+   *
+   * @param scope owner of the model's memory; requests open scopes below it
+   */
+  public Generator(
+      Backend backend,
+      ModelSource source,
+      DecoderWeights weights,
+      TextTokenizer tokenizer,
+      PromptBuilder promptBuilder,
+      PolicyCatalog catalog,
+      MemoryScope scope) {
+    this.backend = backend;
+    this.source = source;
+    this.weights = weights;
+    this.tokenizer = tokenizer;
+    this.promptBuilder = promptBuilder;
+    this.catalog = catalog;
+    this.scope = scope;
+    this.windowRope =
+        RopeTable.create(backend, scope, source.config().rope(), source.config().trainedWindow());
+  }
+
+  /** Answers a request. */
+  public GenerationResult generate(GenerationRequest request, TokenSink sink) {
+    if (request.maxTokens() < 1) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          "The answer must be allowed at least 1 token, not " + request.maxTokens() + ".");
+    }
+    if (request.question().isBlank()) {
+      throw new InferenceException(
+          ErrorCode.INVALID_TEXT,
+          request.text() == null ? "The prompt is empty." : "The question is empty.");
+    }
+    Plan plan = request.plan() == null ? catalog.preset(DEFAULT_PRESET).plan() : request.plan();
+    PromptForm form = request.form() == null ? source.form() : request.form();
+    return new Run(request, sink, plan, form).execute();
+  }
+
+  /** One request on its way. */
+  private final class Run {
+    private final GenerationRequest request;
+    private final TokenSink sink;
+    private final Plan plan;
+    private final PromptForm form;
+    private final Policies policies;
+    private final List<String> warnings = new ArrayList<>();
+    private final long started = System.nanoTime();
+    private final AnswerText answer;
+    private Encoded text = new Encoded(new int[0], new int[0], new int[0]);
+    private PromptParts prompt = new PromptParts(new int[0], new int[0], 0, 0);
+    private List<Chunk> chunks = List.of();
+    private List<Citation> citations = List.of();
+    private List<Integer> answerIds = List.of();
+    private long keptCacheBytes;
+    private long prefilledTokens;
+    private long readNanos;
+    private long prefillNanos;
+    private long mergeNanos;
+    private long decodeNanos;
+    private long firstTokenNanos;
+
+    Run(GenerationRequest request, TokenSink sink, Plan plan, PromptForm form) {
+      this.request = request;
+      this.sink = sink;
+      this.plan = plan;
+      this.form = form;
+      this.policies = Policies.create(plan, catalog);
+      this.answer = new AnswerText(request.stopStrings(), sink);
+    }
+
+    GenerationResult execute() {
+      FinishReason reason;
+      try (MemoryScope requestScope = scope.child("request")) {
+        RequestCancelled.check(request.cancellation());
+        read();
+        int positions = positionsNeeded();
+        try (Decoder decoder =
+            new Decoder(
+                backend, source.config(), weights, requestScope, rope(requestScope, positions))) {
+          reason = answer(prefill(requestScope, decoder), decoder);
+        }
+      } catch (RequestCancelled e) {
+        reason = FinishReason.CANCELLED;
+      }
+      return result(reason, answer.finish());
+    }
+
+    /** Text and question to tokens. */
+    private void read() {
+      var event = new PhaseEvents.Read();
+      event.begin();
+      long begin = System.nanoTime();
+      report(Phase.READ, 0, 1, 0, begin);
+      if (request.text() == null) {
+        int[] ids = promptBuilder.prompt(request.question(), request.chat());
+        prompt = new PromptParts(new int[0], ids, 0, ids.length);
+      } else {
+        if (request.text().isBlank()) {
+          throw new InferenceException(ErrorCode.INVALID_TEXT, "The text is empty.");
+        }
+        text = tokenizer.encode(request.text());
+        prompt = promptBuilder.build(form, request.question());
+      }
+      readNanos = System.nanoTime() - begin;
+      event.textTokens = text.tokens();
+      event.commit();
+      report(Phase.READ, 1, 1, text.tokens(), begin);
+    }
+
+    /** Positions that the request may use: the trained window, unless the plan lets it run past. */
+    private int positionsNeeded() {
+      int total =
+          text.tokens() + prompt.prefix().length + prompt.query().length + request.maxTokens();
+      int window = source.config().trainedWindow();
+      boolean oneText = request.text() == null || !plan.bindToWindow();
+      if (oneText && total > window) {
+        warn(
+            "Text, prompt and answer take up to "
+                + total
+                + " tokens, but the model was trained on "
+                + window
+                + "; expect nonsense beyond its window.");
+      }
+      return oneText ? Math.max(window, total) : window;
+    }
+
+    private Rope rope(MemoryScope requestScope, int positions) {
+      return positions <= windowRope.positions()
+          ? windowRope
+          : RopeTable.create(backend, requestScope, source.config().rope(), positions);
+    }
+
+    /** Chunks to a context. */
+    private Context prefill(MemoryScope requestScope, Decoder decoder) {
+      long begin = System.nanoTime();
+      BitSet sentenceEnds =
+          request.text() == null ? new BitSet() : tokenizer.sentenceEnds(text.ids());
+      var contextRequest =
+          new ContextRequest(
+              backend,
+              decoder,
+              requestScope,
+              policies,
+              source.weightBytes(),
+              prompt,
+              text.ids(),
+              sentenceEnds,
+              request.maxTokens(),
+              request.cancellation(),
+              (done, total, tokensDone) -> report(Phase.PREFILL, done, total, tokensDone, begin));
+      Context context;
+      if (request.text() == null) {
+        context = PlainContext.of(contextRequest, new int[0], List.of());
+      } else {
+        chunks = contextRequest.chunks();
+        context =
+            plan.prefill() == PrefillMode.SEQUENTIAL
+                ? SequentialContext.build(contextRequest, chunks)
+                : ParallelContext.build(contextRequest, chunks);
+        citations = cite(context.keptChunks());
+        prefilledTokens += text.tokens();
+      }
+      keptCacheBytes = context.keptBytes();
+      prefillNanos = System.nanoTime() - begin;
+      return context;
+    }
+
+    /** What is pending behind the context, then the answer. */
+    private FinishReason answer(Context context, Decoder decoder) {
+      long begin = System.nanoTime();
+      var mergeEvent = new PhaseEvents.Merge();
+      mergeEvent.begin();
+      int[] pending = context.pendingIds();
+      Tensor hidden =
+          BlockPrefill.forward(
+              decoder,
+              pending,
+              context.nextPosition(),
+              1,
+              LayerCaches.growing(context.layers()),
+              request.cancellation(),
+              new BlockPrefill.Listener() {
+                @Override
+                public void beforeLastBlock() {}
+
+                @Override
+                public void afterBlock(int tokensDone) {
+                  report(Phase.MERGE, tokensDone, pending.length, tokensDone, begin);
+                }
+              });
+      prefilledTokens += pending.length;
+      mergeNanos = System.nanoTime() - begin;
+      mergeEvent.keptChunks = context.keptChunks().size();
+      mergeEvent.keptBytes = context.keptBytes();
+      mergeEvent.commit();
+      return decode(context, decoder, hidden);
+    }
+
+    private FinishReason decode(Context context, Decoder decoder, Tensor hidden) {
+      var event = new PhaseEvents.Decode();
+      event.begin();
+      long begin = System.nanoTime();
+      TokenDecoder characters = tokenizer.decoder();
+      var loop =
+          new AnswerLoop(
+              backend,
+              decoder,
+              new Sampler(request.sampling(), prompt.query()),
+              source.tokenizer().stopTokens(),
+              characters,
+              answer,
+              request.maxTokens(),
+              request.cancellation());
+      FinishReason reason =
+          loop.run(
+              hidden,
+              context.layers(),
+              context.nextPosition() + context.pendingIds().length,
+              tokens -> {
+                if (firstTokenNanos == 0) {
+                  firstTokenNanos = System.nanoTime() - started;
+                }
+                report(Phase.DECODE, tokens, request.maxTokens(), tokens, begin);
+              });
+      answer.append(characters.finish());
+      answerIds = loop.tokenIds();
+      decodeNanos = System.nanoTime() - begin;
+      event.answerTokens = answerIds.size();
+      event.commit();
+      return reason;
+    }
+
+    private List<Citation> cite(List<Context.KeptChunk> keptChunks) {
+      var cited = new ArrayList<Citation>();
+      for (Context.KeptChunk kept : keptChunks) {
+        Chunk chunk = chunks.get(kept.chunk());
+        int from = text.fromChar()[chunk.fromToken()];
+        int to = text.toChar()[chunk.toToken() - 1];
+        cited.add(
+            new Citation(
+                chunk.index(),
+                from,
+                to,
+                chunk.tokens(),
+                kept.selfInformation(),
+                kept.keptTokensPerLayer(),
+                request.text().substring(from, to)));
+      }
+      return List.copyOf(cited);
+    }
+
+    private GenerationResult result(FinishReason reason, String answerText) {
+      int promptTokens = prompt.prefix().length + prompt.query().length;
+      long tokenBytes =
+          2
+              * DType.F32.bytes(source.config().headDim())
+              * source.config().kvHeads()
+              * source.config().layers();
+      var figures =
+          new Figures(
+              text.tokens(),
+              promptTokens,
+              prefilledTokens,
+              answerIds.size(),
+              chunks.size(),
+              citations.size(),
+              tokenBytes * (text.tokens() + promptTokens),
+              keptCacheBytes,
+              readNanos,
+              prefillNanos,
+              mergeNanos,
+              decodeNanos,
+              firstTokenNanos);
+      return new GenerationResult(
+          answerText,
+          answerIds,
+          reason,
+          citations,
+          figures,
+          plan,
+          form,
+          request.sampling(),
+          source.name(),
+          backend.info().id(),
+          warnings);
+    }
+
+    private void warn(String sentence) {
+      warnings.add(sentence);
+      sink.onWarning(sentence);
+    }
+
+    private void report(Phase phase, int done, int total, long tokensDone, long begin) {
+      sink.onProgress(new Progress(phase, done, total, tokensDone, System.nanoTime() - begin));
+    }
+  }
+}

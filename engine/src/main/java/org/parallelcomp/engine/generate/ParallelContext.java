@@ -1,0 +1,260 @@
+package org.parallelcomp.engine.generate;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.stream.IntStream;
+import org.parallelcomp.api.backend.CacheOps;
+import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.cache.KvLayer;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.evidence.ChunkEvidence;
+import org.parallelcomp.api.policy.Chunk;
+import org.parallelcomp.api.policy.ChunkEvictionPolicy;
+import org.parallelcomp.api.policy.ContextMerge;
+import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.engine.model.LayerCaches;
+
+/**
+ * ParallelComp (arXiv 2502.14317): every chunk on its own at reused positions, the chunks that
+ * explain the question best are kept, of those the tokens that the question looks at, and the kept
+ * caches become one context.
+ */
+final class ParallelContext {
+  private final ContextRequest request;
+  private final List<Chunk> chunks;
+  private final ChunkEvictionPolicy.Queue queue;
+  private final TokenEviction eviction;
+
+  private ParallelContext(ContextRequest request, List<Chunk> chunks) {
+    this.request = request;
+    this.chunks = chunks;
+    this.queue = request.policies().chunkEviction().start(chunks.size());
+    int keptChunks = Math.min(queue.capacity(), chunks.size());
+    this.eviction = new TokenEviction(request.policies(), request.config(), keptChunks);
+  }
+
+  /** Returns the context for the question. */
+  static Context build(ContextRequest request, List<Chunk> chunks) {
+    return new ParallelContext(request, chunks).build();
+  }
+
+  private Context build() {
+    boolean oneText = chunks.size() == 1 && !eviction.evictsAnywhere(chunks.getFirst().tokens());
+    if (oneText && !request.policies().needsQuestionLikelihood()) {
+      request.progress().chunks(0, 1, 0);
+      return PlainContext.of(
+          request, request.textIds(), List.of(new Context.KeptChunk(0, Double.NaN, allKept(0))));
+    }
+    return switch (request.policies().merge()) {
+      case ContextMerge.Parallel parallel -> {
+        SortedMap<Integer, Scored> kept = prefillChunks(true);
+        yield sideBySide(kept);
+      }
+      case ContextMerge.Reread reread -> {
+        requireRoomForReread();
+        SortedMap<Integer, Scored> kept = prefillChunks(false);
+        yield reread(kept);
+      }
+    };
+  }
+
+  /**
+   * A chunk that has been prefilled.
+   *
+   * @param selfInformation mean negative log-probability of the question's tokens, or NaN
+   */
+  private record Scored(double selfInformation, ChunkCache cache) {}
+
+  /** Prefills every chunk and lets go of those that the eviction policy drops on the way. */
+  private SortedMap<Integer, Scored> prefillChunks(boolean keepCaches) {
+    var live = new TreeMap<Integer, Scored>();
+    int promptTokens = request.prompt().prefix().length + request.prompt().query().length;
+    requireMemory(promptTokens + longestChunk());
+    try (MemoryScope workspace = request.scope().child("workspace")) {
+      List<KvLayer> prefix = prefillPrefix(workspace);
+      var prefill =
+          new ChunkPrefill(
+              request.backend(),
+              request.decoder(),
+              request.prompt(),
+              prefix,
+              eviction,
+              request.policies().needsQuestionLikelihood(),
+              keepCaches,
+              new LayerPool(request.decoder(), workspace, promptTokens + longestChunk()),
+              request.cancellation());
+      long tokensDone = 0;
+      for (Chunk chunk : chunks) {
+        RequestCancelled.check(request.cancellation());
+        long before = tokensDone;
+        int done = chunk.index();
+        request.progress().chunks(done, chunks.size(), tokensDone);
+        var event = new PhaseEvents.ChunkPrefill();
+        event.begin();
+        ChunkPrefill.Result result =
+            prefill.run(
+                request.idsOf(chunk),
+                request.scope(),
+                blockTokens ->
+                    request.progress().chunks(done, chunks.size(), before + blockTokens));
+        float[] logLikelihoods = result.questionLogLikelihoods();
+        double score = score(chunk, logLikelihoods);
+        event.chunk = chunk.index();
+        event.tokens = chunk.tokens();
+        event.score = score;
+        event.commit();
+        live.put(chunk.index(), new Scored(selfInformation(logLikelihoods), result.cache()));
+        evict(live, queue.offer(chunk.index(), score));
+        tokensDone += chunk.tokens();
+      }
+      request.progress().chunks(chunks.size(), chunks.size(), tokensDone);
+    }
+    List<Integer> kept = queue.kept();
+    if (kept.isEmpty() || !live.keySet().containsAll(kept)) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "The chunk eviction policy kept " + kept + " of " + live.keySet() + ".");
+    }
+    evict(live, live.keySet().stream().filter(chunk -> !kept.contains(chunk)).toList());
+    return live;
+  }
+
+  /** The live chunks, one more while it is being cut, and the merged context. */
+  private void requireMemory(int passTokens) {
+    int mostKept = 0;
+    for (int layer = 0; layer < request.config().layers(); layer++) {
+      mostKept = Math.max(mostKept, eviction.keptTokens(layer, longestChunk()));
+    }
+    long live = Math.min(queue.capacity(), chunks.size()) + 1L;
+    request.requireMemory(2 * live * mostKept + passTokens + request.tokensAround(), passTokens);
+  }
+
+  private int longestChunk() {
+    return chunks.stream().mapToInt(Chunk::tokens).max().orElse(0);
+  }
+
+  private List<KvLayer> prefillPrefix(MemoryScope workspace) {
+    int[] prefixIds = request.prompt().prefix();
+    List<KvLayer> layers = request.decoder().allocateLayers(workspace, prefixIds.length);
+    if (prefixIds.length > 0) {
+      BlockPrefill.forward(
+          request.decoder(),
+          prefixIds,
+          0,
+          0,
+          LayerCaches.growing(layers),
+          request.cancellation(),
+          BlockPrefill.Listener.NONE);
+    }
+    return layers;
+  }
+
+  private double score(Chunk chunk, float[] logLikelihoods) {
+    var evidence =
+        new ChunkEvidence(
+            chunk.index(),
+            chunks.size(),
+            chunk.tokens(),
+            IntStream.range(0, logLikelihoods.length).mapToObj(i -> logLikelihoods[i]).toList());
+    return request.policies().chunkScorer().score(evidence);
+  }
+
+  /** I_c = - mean of log p(question token | chunk), in nats. */
+  private static double selfInformation(float[] logLikelihoods) {
+    return -IntStream.range(0, logLikelihoods.length)
+        .mapToDouble(i -> logLikelihoods[i])
+        .average()
+        .orElse(Double.NaN);
+  }
+
+  private static void evict(SortedMap<Integer, Scored> live, List<Integer> evicted) {
+    for (int chunk : evicted) {
+      Scored scored = live.remove(chunk);
+      if (scored == null) {
+        throw new InferenceException(
+            ErrorCode.INTERNAL, "The chunk eviction policy evicted chunk " + chunk + " twice.");
+      }
+      var event = new PhaseEvents.ChunkEviction();
+      event.begin();
+      event.chunk = chunk;
+      event.freedBytes = scored.cache().scope().allocatedBytes();
+      scored.cache().close();
+      event.commit();
+    }
+  }
+
+  /**
+   * The kept caches in document order behind one prefix; the query goes behind the longest chunk.
+   */
+  private Context sideBySide(SortedMap<Integer, Scored> kept) {
+    int prefixTokens = request.prompt().prefix().length;
+    int[] queryIds = request.prompt().query();
+    CacheOps cache = request.backend().cache();
+    var layers = new ArrayList<KvLayer>();
+    List<KvLayer> prefix = prefillPrefix(request.scope());
+    for (int layer = 0; layer < request.config().layers(); layer++) {
+      int[] capacities = new int[request.config().kvHeads()];
+      Arrays.fill(capacities, prefixTokens + queryIds.length + request.answerTokens());
+      for (Scored chunk : kept.values()) {
+        for (int head = 0; head < capacities.length; head++) {
+          capacities[head] += chunk.cache().layers().get(layer).tokens(head);
+        }
+      }
+      KvLayer merged =
+          cache.allocate(request.scope(), DType.F32, capacities, request.config().headDim());
+      cache.concatenate(merged, prefix.get(layer));
+      for (Scored chunk : kept.values()) {
+        cache.concatenate(merged, chunk.cache().layers().get(layer));
+      }
+      layers.add(merged);
+    }
+    var keptChunks = new ArrayList<Context.KeptChunk>();
+    kept.forEach(
+        (chunk, scored) -> {
+          keptChunks.add(
+              new Context.KeptChunk(
+                  chunk, scored.selfInformation(), scored.cache().keptTokensPerLayer()));
+          scored.cache().close();
+        });
+    int longest = kept.keySet().stream().mapToInt(c -> chunks.get(c).tokens()).max().orElse(0);
+    return new Context(
+        layers, prefixTokens + longest, queryIds, Context.keptBytes(layers), keptChunks);
+  }
+
+  private void requireRoomForReread() {
+    long most = (long) Math.min(queue.capacity(), chunks.size()) * longestChunk();
+    int room = request.roomInWindow();
+    if (most > room) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          "Up to "
+              + most
+              + " tokens of kept chunks would be read once more, but the model's window has room for"
+              + " "
+              + room
+              + "; keep fewer chunks or make them smaller.");
+    }
+  }
+
+  /** The kept chunks' tokens as one text. */
+  private Context reread(SortedMap<Integer, Scored> kept) {
+    var keptChunks = new ArrayList<Context.KeptChunk>();
+    var texts = new ArrayList<int[]>();
+    kept.forEach(
+        (chunk, scored) -> {
+          texts.add(request.idsOf(chunks.get(chunk)));
+          keptChunks.add(new Context.KeptChunk(chunk, scored.selfInformation(), allKept(chunk)));
+          scored.cache().close();
+        });
+    return PlainContext.of(request, ChunkPrefill.concat(texts.toArray(int[][]::new)), keptChunks);
+  }
+
+  private List<Double> allKept(int chunk) {
+    return Collections.nCopies(request.config().layers(), (double) chunks.get(chunk).tokens());
+  }
+}

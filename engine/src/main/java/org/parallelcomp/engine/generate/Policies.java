@@ -1,0 +1,85 @@
+package org.parallelcomp.engine.generate;
+
+import java.util.EnumMap;
+import java.util.LinkedHashSet;
+import java.util.Map;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.evidence.Evidence;
+import org.parallelcomp.api.policy.BudgetAllocator;
+import org.parallelcomp.api.policy.CalibrationPolicy;
+import org.parallelcomp.api.policy.ChunkEvictionPolicy;
+import org.parallelcomp.api.policy.ChunkScorer;
+import org.parallelcomp.api.policy.ChunkingPolicy;
+import org.parallelcomp.api.policy.ContextMerge;
+import org.parallelcomp.api.policy.Plan;
+import org.parallelcomp.api.policy.PolicyKind;
+import org.parallelcomp.api.policy.PolicySpec;
+import org.parallelcomp.api.policy.Selector;
+import org.parallelcomp.api.policy.TokenScorer;
+import org.parallelcomp.engine.PolicyCatalog;
+
+/**
+ * The policies of a plan, made for one request.
+ *
+ * @param plan where they come from
+ */
+public record Policies(
+    Plan plan,
+    ChunkingPolicy chunking,
+    ChunkScorer chunkScorer,
+    ChunkEvictionPolicy chunkEviction,
+    BudgetAllocator budget,
+    TokenScorer tokenScorer,
+    Selector selector,
+    CalibrationPolicy calibration,
+    ContextMerge merge) {
+
+  /**
+   * Makes the policies that a plan names.
+   *
+   * @throws InferenceException with every unknown name and every bad parameter at once
+   */
+  public static Policies create(Plan plan, PolicyCatalog catalog) {
+    var faults = new LinkedHashSet<String>();
+    ErrorCode code = ErrorCode.INVALID_ARGUMENT;
+    Map<PolicyKind, Object> made = new EnumMap<>(PolicyKind.class);
+    for (PolicyKind kind : PolicyKind.values()) {
+      PolicySpec spec = plan.policy(kind);
+      try {
+        made.put(kind, catalog.policy(kind, spec.name()).create(spec.parameters()));
+      } catch (InferenceException e) {
+        code = e.code();
+        faults.add(e.getMessage());
+      }
+    }
+    if (!faults.isEmpty()) {
+      throw new InferenceException(code, String.join(" ", faults));
+    }
+    return new Policies(
+        plan,
+        of(made, PolicyKind.CHUNKING, ChunkingPolicy.class),
+        of(made, PolicyKind.CHUNK_SCORER, ChunkScorer.class),
+        of(made, PolicyKind.CHUNK_EVICTION, ChunkEvictionPolicy.class),
+        of(made, PolicyKind.BUDGET, BudgetAllocator.class),
+        of(made, PolicyKind.TOKEN_SCORER, TokenScorer.class),
+        of(made, PolicyKind.SELECTOR, Selector.class),
+        of(made, PolicyKind.CALIBRATION, CalibrationPolicy.class),
+        of(made, PolicyKind.MERGE, ContextMerge.class));
+  }
+
+  private static <T> T of(Map<PolicyKind, Object> made, PolicyKind kind, Class<T> type) {
+    Object policy = made.get(kind);
+    if (!type.isInstance(policy)) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "A " + kind.label() + " was made as " + policy + ", which is no " + type.getName() + ".");
+    }
+    return type.cast(policy);
+  }
+
+  /** Returns whether the chunk scorer must see how likely each chunk makes the question. */
+  boolean needsQuestionLikelihood() {
+    return chunkScorer.requires().contains(Evidence.QUESTION_LIKELIHOOD);
+  }
+}

@@ -1,0 +1,110 @@
+package org.parallelcomp.engine.generate;
+
+import java.util.List;
+import java.util.Set;
+import org.parallelcomp.api.backend.CacheOps;
+import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.cache.KvLayer;
+import org.parallelcomp.api.cache.TokenSelection;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.evidence.Evidence;
+import org.parallelcomp.api.policy.Chunk;
+import org.parallelcomp.engine.model.LayerCaches;
+
+/**
+ * One chunk behind the other over one rolling cache, as StreamingLLM (arXiv 2309.17453) does: after
+ * each chunk every layer is cut to the budget, prefix included, and the kept keys are rotated to
+ * the places that they then hold, so that no position ever exceeds the cache.
+ */
+final class SequentialContext implements LayerCaches {
+  private final ContextRequest request;
+  private final TokenEviction eviction;
+  private final List<KvLayer> rolling;
+
+  private SequentialContext(ContextRequest request, int rollingCapacity) {
+    this.request = request;
+    this.eviction = new TokenEviction(request.policies(), request.config(), 1);
+    this.rolling = request.decoder().allocateLayers(request.scope(), rollingCapacity);
+  }
+
+  /** Returns the context for the question. */
+  static Context build(ContextRequest request, List<Chunk> chunks) {
+    int[] prefixIds = request.prompt().prefix();
+    int[] queryIds = request.prompt().query();
+    int longest = chunks.stream().mapToInt(Chunk::tokens).max().orElse(0) + prefixIds.length;
+    int window = request.config().trainedWindow();
+    int kept = new TokenEviction(request.policies(), request.config(), 1).keptTokens(0, window);
+    int behind = Math.max(longest, queryIds.length + request.answerTokens());
+    if (kept + behind > window) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          "A rolling cache of "
+              + kept
+              + " tokens and "
+              + behind
+              + " tokens behind it do not fit the model's window of "
+              + window
+              + "; keep fewer tokens or make the chunks smaller.");
+    }
+    request.requireMemory(2L * (kept + behind), longest);
+    var context = new SequentialContext(request, kept + behind);
+    long tokensDone = 0;
+    for (Chunk chunk : chunks) {
+      RequestCancelled.check(request.cancellation());
+      request.progress().chunks(chunk.index(), chunks.size(), tokensDone);
+      int[] ids = request.idsOf(chunk);
+      BlockPrefill.forward(
+          request.decoder(),
+          chunk.index() == 0 ? ChunkPrefill.concat(prefixIds, ids) : ids,
+          context.rolling.getFirst().maxTokens(),
+          0,
+          context,
+          request.cancellation(),
+          BlockPrefill.Listener.NONE);
+      tokensDone += chunk.tokens();
+    }
+    request.progress().chunks(chunks.size(), chunks.size(), tokensDone);
+    return new Context(
+        context.rolling,
+        context.rolling.getFirst().maxTokens(),
+        queryIds,
+        Context.keptBytes(context.rolling),
+        List.of());
+  }
+
+  @Override
+  public KvLayer open(int layer) {
+    return rolling.get(layer);
+  }
+
+  @Override
+  public boolean needsLogSumExp(int layer) {
+    return eviction
+        .requires(layer, rolling.get(layer).maxTokens())
+        .contains(Evidence.ATTENTION_MASS);
+  }
+
+  @Override
+  public void close(int layer, Attended attended) {
+    KvLayer layerCache = rolling.get(layer);
+    int tokens = layerCache.maxTokens();
+    if (eviction.keptTokens(layer, tokens) == tokens) {
+      return;
+    }
+    CacheOps cache = request.backend().cache();
+    try (MemoryScope step = request.scope().child("step")) {
+      Set<Evidence> declared = eviction.requires(layer, tokens);
+      var evidence =
+          new ObservedLayer(
+              request.backend(), step, request.config(), layer, attended, 0, tokens, 0, declared);
+      TokenSelection selection = eviction.select(evidence, request.backend().tensorOps(step));
+      KvLayer kept = cache.compact(step, layerCache, 0, selection);
+      for (int head = 0; head < layerCache.kvHeads(); head++) {
+        layerCache.setTokens(head, 0);
+      }
+      cache.concatenate(layerCache, kept);
+      cache.rerotate(layerCache, 0, request.decoder().rope());
+    }
+  }
+}

@@ -1,0 +1,234 @@
+package org.parallelcomp.engine.model;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.parallelcomp.api.backend.AttendSequence;
+import org.parallelcomp.api.backend.Backend;
+import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.backend.Rope;
+import org.parallelcomp.api.backend.Scratch;
+import org.parallelcomp.api.cache.KvLayer;
+import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.engine.load.ModelConfig;
+
+/**
+ * The one decoder that serves every architecture: what a model has of biases, norms and rotations
+ * is data. A decoder belongs to one request at a time, since its buffers are used again.
+ */
+public final class Decoder implements AutoCloseable {
+  private final Backend backend;
+  private final ModelConfig config;
+  private final DecoderWeights weights;
+  private final MemoryScope scope;
+  private final Scratch scratch;
+  private final Rope rope;
+  private final float scale;
+
+  /**
+   * Creates a decoder.
+   *
+   * @param parent owner of the decoder's buffers
+   * @param rope rotations, for every position that will be used
+   */
+  public Decoder(
+      Backend backend, ModelConfig config, DecoderWeights weights, MemoryScope parent, Rope rope) {
+    this.backend = backend;
+    this.config = config;
+    this.weights = weights;
+    this.scope = parent.child("decoder");
+    this.scratch = new Scratch(scope);
+    this.rope = rope;
+    this.scale = (float) (1 / Math.sqrt(config.headDim()));
+  }
+
+  /** Returns the rotary table. */
+  public Rope rope() {
+    return rope;
+  }
+
+  /** Returns the numbers that drive the decoder. */
+  public ModelConfig config() {
+    return config;
+  }
+
+  /** Allocates the empty cache of one layer, each head with the given capacity. */
+  public KvLayer allocateLayer(MemoryScope owner, int capacity) {
+    int[] capacities = new int[config.kvHeads()];
+    Arrays.fill(capacities, capacity);
+    return backend.cache().allocate(owner, DType.F32, capacities, config.headDim());
+  }
+
+  /** Allocates empty caches for every layer, each head with the given capacity. */
+  public List<KvLayer> allocateLayers(MemoryScope owner, int capacity) {
+    var layers = new ArrayList<KvLayer>();
+    for (int layer = 0; layer < config.layers(); layer++) {
+      layers.add(allocateLayer(owner, capacity));
+    }
+    return List.copyOf(layers);
+  }
+
+  /**
+   * Runs tokens through all layers.
+   *
+   * @param sequences independent of one another
+   * @return per sequence the hidden states of its last {@link SequenceInput#outputRows} tokens
+   *     after the last layer, before the last norm, {@code [outputRows, hiddenDim]}; valid until
+   *     the next pass
+   */
+  public List<Tensor> forward(List<SequenceInput> sequences) {
+    int tokens = sequences.stream().mapToInt(sequence -> sequence.tokenIds().length).sum();
+    Tensor tokenIds = scratch.takeIntegers("tokenIds", tokens);
+    Tensor positions = scratch.takeIntegers("positions", tokens);
+    uploadInputs(sequences, tokenIds, positions);
+
+    Tensor hidden = scratch.take("hidden", tokens, config.hiddenDim());
+    Tensor queries = scratch.take("queries", tokens, config.queryHeads(), config.headDim());
+    Tensor keys = scratch.take("keys", tokens, config.kvHeads(), config.headDim());
+    Tensor values = scratch.take("values", tokens, config.kvHeads(), config.headDim());
+
+    backend.decoder().embed(hidden, weights.embedding(), tokenIds);
+    List<Span> allRows = Span.all(sequences);
+    for (int layer = 0; layer < config.layers(); layer++) {
+      backend
+          .decoder()
+          .attentionInput(
+              queries,
+              keys,
+              values,
+              weights.attention().get(layer),
+              hidden,
+              positions,
+              rope,
+              scratch);
+      var kvLayers = new ArrayList<KvLayer>();
+      for (Span span : allRows) {
+        KvLayer kvLayer = span.sequence.caches().open(layer);
+        backend.cache().append(kvLayer, span.rows(keys), span.rows(values), span.rows(positions));
+        kvLayers.add(kvLayer);
+      }
+      if (layer < config.layers() - 1) {
+        attendAndFeedForward(layer, allRows, kvLayers, queries, hidden);
+      } else {
+        // Behind the last layer only the output rows are looked at. They need not lie together, so
+        // they pass sequence by sequence.
+        for (int s = 0; s < allRows.size(); s++) {
+          Span wanted = allRows.get(s).outputRows();
+          attendAndFeedForward(
+              layer,
+              List.of(wanted.from(0)),
+              List.of(kvLayers.get(s)),
+              wanted.rows(queries),
+              wanted.rows(hidden));
+        }
+      }
+    }
+    return allRows.stream().map(span -> span.outputRows().rows(hidden)).toList();
+  }
+
+  /**
+   * Attention over the rows of some sequences and everything behind it, for rows that lie together.
+   */
+  private void attendAndFeedForward(
+      int layer, List<Span> spans, List<KvLayer> kvLayers, Tensor queries, Tensor hidden) {
+    long rows = hidden.shape().dim(0);
+    Tensor attended = scratch.take("attended", rows, config.queryHeads(), config.headDim());
+    Tensor logSumExp = scratch.take("logSumExp", config.queryHeads(), rows);
+    var attendSequences = new ArrayList<AttendSequence>();
+    boolean needsLogSumExp = false;
+    for (int s = 0; s < spans.size(); s++) {
+      Span span = spans.get(s);
+      attendSequences.add(AttendSequence.causal(span.firstRow, span.rows, kvLayers.get(s)));
+      needsLogSumExp |= span.sequence.caches().needsLogSumExp(layer);
+    }
+    if (rows > 0) {
+      backend
+          .attention()
+          .attend(attended, needsLogSumExp ? logSumExp : null, queries, scale, attendSequences);
+    }
+    for (int s = 0; s < spans.size(); s++) {
+      var observed = new LayerCaches.Attended(queries, logSumExp, attendSequences.get(s), scale);
+      spans.get(s).sequence.caches().close(layer, observed);
+    }
+    if (rows > 0) {
+      backend
+          .decoder()
+          .attentionOutputAndFeedForward(
+              hidden,
+              attended,
+              weights.attention().get(layer),
+              weights.feedForward().get(layer),
+              scratch);
+    }
+  }
+
+  /** Rows of a pass that belong to one sequence. */
+  private record Span(SequenceInput sequence, int firstRow, int rows) {
+    static List<Span> all(List<SequenceInput> sequences) {
+      var spans = new ArrayList<Span>();
+      int row = 0;
+      for (SequenceInput sequence : sequences) {
+        spans.add(new Span(sequence, row, sequence.tokenIds().length));
+        row += sequence.tokenIds().length;
+      }
+      return spans;
+    }
+
+    Span outputRows() {
+      int wanted = sequence.outputRows();
+      return new Span(sequence, firstRow + rows - wanted, wanted);
+    }
+
+    Span from(int row) {
+      return new Span(sequence, row, rows);
+    }
+
+    Tensor rows(Tensor tensor) {
+      return tensor.slice(0, firstRow, firstRow + rows);
+    }
+  }
+
+  /**
+   * Returns the logits of rows of hidden states, {@code [rows, vocab]}; valid until the next call.
+   *
+   * @param hidden rows as {@link #forward} returned them
+   */
+  public Tensor logits(Tensor hidden) {
+    long rows = hidden.shape().dim(0);
+    Tensor normed = scratch.take("outputNormed", rows, config.hiddenDim());
+    Tensor logits = scratch.take("logits", rows, config.vocab());
+    backend.decoder().rmsNorm(normed, hidden, weights.outputNorm(), config.rmsEpsilon());
+    backend.decoder().linear(logits, weights.output(), null, normed);
+    return logits;
+  }
+
+  /**
+   * Returns the log-probability of each target token given the hidden state before it.
+   *
+   * @param hidden {@code [rows, hiddenDim]}
+   * @param targets one token per row
+   */
+  public float[] logLikelihood(Tensor hidden, int[] targets) {
+    Tensor out = scratch.take("logLikelihood", targets.length);
+    Tensor wanted = scratch.takeIntegers("targets", targets.length);
+    backend.host().copyFromHost(wanted, targets);
+    backend.decoder().tokenLogLikelihood(out, logits(hidden), wanted);
+    return backend.host().copyToHostFloats(out);
+  }
+
+  private void uploadInputs(List<SequenceInput> sequences, Tensor tokenIds, Tensor positions) {
+    for (Span span : Span.all(sequences)) {
+      int[] rowPositions = new int[span.rows];
+      Arrays.setAll(rowPositions, i -> span.sequence.firstPosition() + i);
+      backend.host().copyFromHost(span.rows(tokenIds), span.sequence.tokenIds());
+      backend.host().copyFromHost(span.rows(positions), rowPositions);
+    }
+  }
+
+  @Override
+  public void close() {
+    scratch.close();
+    scope.close();
+  }
+}

@@ -1,0 +1,51 @@
+package org.parallelcomp.engine.model;
+
+import java.util.List;
+import org.parallelcomp.api.backend.AttendSequence;
+import org.parallelcomp.api.cache.KvLayer;
+import org.parallelcomp.api.tensor.Tensor;
+
+/**
+ * Where a sequence's keys and values go while it passes through the layers. Asked once per layer,
+ * in order: {@link #open}, then attention, then {@link #close}.
+ */
+public interface LayerCaches {
+  /**
+   * What the attention of a layer saw; valid until {@link #close} returns.
+   *
+   * @param queries {@code [tokens, queryHeads, headDim]}
+   * @param logSumExp {@code [queryHeads, tokens]}; undefined where {@link #needsLogSumExp} says no
+   * @param sequence the sequence's rows in both, and its keys
+   * @param scale of the products
+   */
+  record Attended(Tensor queries, Tensor logSumExp, AttendSequence sequence, float scale) {}
+
+  /**
+   * Returns the cache of a layer with what the sequence has passed so far; new keys are appended.
+   */
+  KvLayer open(int layer);
+
+  /** Returns whether {@link #close} looks at the log-sum-exp of a layer. */
+  boolean needsLogSumExp(int layer);
+
+  /** Takes what the attention of a layer saw; here the cache may be cut to what shall stay. */
+  void close(int layer, Attended attended);
+
+  /** Returns caches that only grow: for decoding, and for prefill without eviction. */
+  static LayerCaches growing(List<KvLayer> layers) {
+    return new LayerCaches() {
+      @Override
+      public KvLayer open(int layer) {
+        return layers.get(layer);
+      }
+
+      @Override
+      public boolean needsLogSumExp(int layer) {
+        return false;
+      }
+
+      @Override
+      public void close(int layer, Attended attended) {}
+    };
+  }
+}

@@ -1,0 +1,56 @@
+package org.parallelcomp.engine.registry;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.ServiceConfigurationError;
+import java.util.ServiceLoader;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.policy.PolicyFactory;
+import org.parallelcomp.api.policy.PolicyProvider;
+import org.parallelcomp.api.policy.Preset;
+import org.parallelcomp.engine.PolicyCatalog;
+
+/** The policies and presets that ServiceLoader finds. */
+public final class PolicyRegistry {
+  private PolicyRegistry() {}
+
+  /**
+   * Finds every policy and preset, in the order of their kinds.
+   *
+   * @throws InferenceException INTERNAL if two share a name or a provider cannot be instantiated
+   */
+  public static PolicyCatalog discover() {
+    var policies = new ArrayList<PolicyFactory<?>>();
+    var presets = new ArrayList<Preset>();
+    var origins = new HashMap<String, String>();
+    try {
+      for (PolicyProvider provider : ServiceLoader.load(PolicyProvider.class)) {
+        String origin = Origins.of(provider.getClass());
+        for (PolicyFactory<?> policy : provider.policies()) {
+          claim(origins, policy.kind().label() + " '" + policy.name() + "'", origin);
+          policies.add(policy);
+        }
+        for (Preset preset : provider.presets()) {
+          claim(origins, "preset '" + preset.name() + "'", origin);
+          presets.add(preset);
+        }
+      }
+    } catch (ServiceConfigurationError e) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL, "A policy provider cannot be loaded: " + e.getMessage() + ".", e);
+    }
+    policies.sort(Comparator.comparing(policy -> policy.kind()));
+    return new PolicyCatalog(policies, presets);
+  }
+
+  private static void claim(HashMap<String, String> origins, String name, String origin) {
+    String other = origins.putIfAbsent(name, origin);
+    if (other != null) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "Two policies are named " + name + ": in " + other + " and in " + origin + ".");
+    }
+  }
+}

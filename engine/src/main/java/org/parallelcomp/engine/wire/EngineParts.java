@@ -1,0 +1,77 @@
+package org.parallelcomp.engine.wire;
+
+import com.google.inject.ConfigurationException;
+import com.google.inject.CreationException;
+import com.google.inject.Guice;
+import com.google.inject.Injector;
+import com.google.inject.ProvisionException;
+import com.google.inject.Stage;
+import org.parallelcomp.api.backend.Backend;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.engine.EngineConfig;
+import org.parallelcomp.engine.PolicyCatalog;
+import org.parallelcomp.engine.generate.Generator;
+import org.parallelcomp.engine.load.ModelSource;
+
+/**
+ * The parts of an engine, put together by Guice.
+ *
+ * @param backend computes
+ * @param source the model's files
+ * @param catalog policies and presets
+ * @param generator answers
+ * @param resources what must be closed with it
+ */
+public record EngineParts(
+    Backend backend,
+    ModelSource source,
+    PolicyCatalog catalog,
+    Generator generator,
+    OpenResources resources)
+    implements AutoCloseable {
+
+  /**
+   * Opens everything, or nothing.
+   *
+   * @throws InferenceException as whatever part failed threw it
+   */
+  public static EngineParts open(EngineConfig config) {
+    var resources = new OpenResources();
+    try {
+      Injector injector =
+          Guice.createInjector(Stage.DEVELOPMENT, new EngineModule(config, resources));
+      // The model's files first: what is wrong with them is the likeliest and cheapest refusal.
+      ModelSource source = injector.getInstance(ModelSource.class);
+      return new EngineParts(
+          injector.getInstance(Backend.class),
+          source,
+          injector.getInstance(PolicyCatalog.class),
+          injector.getInstance(Generator.class),
+          resources);
+    } catch (ProvisionException | CreationException | ConfigurationException e) {
+      closeAfter(e, resources);
+      for (Throwable cause = e.getCause(); cause != null; cause = cause.getCause()) {
+        if (cause instanceof InferenceException failure) {
+          throw failure;
+        }
+      }
+      throw e;
+    } catch (RuntimeException | Error e) {
+      closeAfter(e, resources);
+      throw e;
+    }
+  }
+
+  @Override
+  public void close() {
+    resources.close();
+  }
+
+  private static void closeAfter(Throwable failure, OpenResources resources) {
+    try {
+      resources.close();
+    } catch (RuntimeException e) {
+      failure.addSuppressed(e);
+    }
+  }
+}

@@ -1,0 +1,210 @@
+package org.parallelcomp.engine.generate;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.cache.KvLayer;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.policy.Plan;
+import org.parallelcomp.api.policy.PolicyKind;
+import org.parallelcomp.api.policy.PolicySpec;
+import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.engine.Cancellation;
+import org.parallelcomp.engine.PromptForm;
+import org.parallelcomp.engine.model.LayerCaches;
+import org.parallelcomp.engine.model.SequenceInput;
+import org.parallelcomp.engine.text.PromptParts;
+
+/** What must hold for any model, shown on needle-6m. */
+class PipelineLawsTest {
+  private static final Path FOLDER = Path.of("src/test/resources/needle-6m");
+  private static final String QUESTION = "What is the special magic number for Lisbon?";
+
+  private static TestModel model;
+  private static int[] textIds;
+  private static PromptParts prompt;
+
+  @BeforeAll
+  static void open() throws Exception {
+    model = new TestModel(FOLDER.resolve("needle-6m-f16.gguf"));
+    String text =
+        new ObjectMapper()
+            .readTree(FOLDER.resolve("golden.json").toFile())
+            .get("parallelcomp")
+            .get("context")
+            .asText();
+    textIds = model.tokenizer.encode(text).ids();
+    prompt = model.prompts.build(new PromptForm("", "\n{question}", ""), QUESTION);
+  }
+
+  @AfterAll
+  static void close() {
+    model.close();
+  }
+
+  private static Plan plan() {
+    return model
+        .catalog
+        .preset("parallelcomp")
+        .plan()
+        .with(PolicyKind.CHUNKING, "tokens", 256)
+        .with(PolicyKind.CHUNK_EVICTION, "chunks", 3);
+  }
+
+  private static float[] logits(Plan plan) {
+    try (MemoryScope scope = model.scope.child("run")) {
+      ContextRequest request = model.request(scope, plan, prompt, textIds, 8);
+      return model.step(ParallelContext.build(request, request.chunks()));
+    }
+  }
+
+  @Test
+  void prefillInBlocksEqualsPrefillAtOnce() {
+    int[] ids = Arrays.copyOf(textIds, 1000);
+    float[] atOnce = model.continuation(ids, 0).logits();
+    for (int block : new int[] {1, 7, 333, 999}) {
+      try (MemoryScope scope = model.scope.child("blocks")) {
+        var layers = model.decoder.allocateLayers(scope, ids.length);
+        Tensor hidden = null;
+        for (int from = block == 1 ? 990 : 0; from < ids.length; from += block) {
+          if (block == 1 && from == 990) {
+            forward(Arrays.copyOf(ids, 990), 0, layers);
+          }
+          int to = Math.min(ids.length, from + block);
+          hidden = forward(Arrays.copyOfRange(ids, from, to), from, layers);
+        }
+        float[] inBlocks = model.backend.host().copyToHostFloats(model.decoder.logits(hidden));
+        assertArrayEquals(atOnce, inBlocks, 2e-4f, "blocks of " + block);
+      }
+    }
+  }
+
+  private static Tensor forward(int[] ids, int position, List<KvLayer> layers) {
+    return model
+        .decoder
+        .forward(List.of(new SequenceInput(ids, position, 1, LayerCaches.growing(layers))))
+        .getFirst();
+  }
+
+  @Test
+  void aBudgetOfEverythingIsTheIdentityBitForBit() {
+    Plan everything = plan().with(PolicyKind.BUDGET, PolicySpec.of("everything"));
+    float[] uncut = logits(everything);
+    assertArrayEquals(
+        uncut, logits(plan().with(PolicyKind.BUDGET, PolicySpec.parse("tokens(keep=100000)"))));
+    assertArrayEquals(
+        uncut, logits(plan().with(PolicyKind.BUDGET, PolicySpec.parse("fraction(keep=1.0)"))));
+    float[] cut = logits(plan().with(PolicyKind.BUDGET, PolicySpec.parse("tokens(keep=64)")));
+    assertTrue(!Arrays.equals(uncut, cut), "a budget of 64 tokens must change something");
+  }
+
+  @Test
+  void oneChunkSideBySideEqualsPlainAttention() {
+    int[] shortText = Arrays.copyOf(textIds, 500);
+    Plan oneChunk =
+        plan()
+            .with(PolicyKind.CHUNKING, "tokens", 512)
+            .with(PolicyKind.BUDGET, PolicySpec.of("everything"));
+    try (MemoryScope scope = model.scope.child("run")) {
+      ContextRequest request = model.request(scope, oneChunk, prompt, shortText, 8);
+      Context merged = ParallelContext.build(request, request.chunks());
+      Context plain = PlainContext.of(request, shortText, List.of());
+      assertArrayEquals(model.step(plain), model.step(merged), 2e-4f);
+    }
+  }
+
+  @Test
+  void atMostTheKeptChunksAndOneMoreAreAlive() {
+    Plan uncut = plan().with(PolicyKind.BUDGET, PolicySpec.of("everything"));
+    var most = new AtomicLong();
+    try (MemoryScope scope = model.scope.child("run")) {
+      ContextRequest request = model.request(scope, uncut, prompt, textIds, 8);
+      var listening =
+          new ContextRequest(
+              request.backend(),
+              request.decoder(),
+              scope,
+              request.policies(),
+              request.weightBytes(),
+              prompt,
+              textIds,
+              request.sentenceEnds(),
+              8,
+              new Cancellation(),
+              (done, total, tokens) -> most.accumulateAndGet(scope.allocatedBytes(), Math::max));
+      var chunks = listening.chunks();
+      ParallelContext.build(listening, chunks);
+      int longest = chunks.stream().mapToInt(chunk -> chunk.tokens()).max().orElseThrow();
+      int promptTokens = prompt.prefix().length + prompt.query().length;
+      long positions = model.source.config().layers() * (long) model.source.config().kvHeads();
+      long allowed =
+          request.cacheBytes(4L * longest + prompt.prefix().length)
+              + request.cacheBytes(promptTokens + longest) / model.source.config().layers()
+              + 4 * positions * (5L * longest + 2L * promptTokens);
+      assertTrue(chunks.size() > 8, "the text must have many more chunks than are kept");
+      assertTrue(most.get() <= allowed, most.get() + " bytes alive, allowed " + allowed);
+    }
+  }
+
+  @Test
+  void aCancelledRequestFreesItsMemory() {
+    long before = model.scope.allocatedBytes();
+    var cancellation = new Cancellation();
+    try (MemoryScope scope = model.scope.child("run")) {
+      ContextRequest request = model.request(scope, plan(), prompt, textIds, 8);
+      var cancelled =
+          new ContextRequest(
+              request.backend(),
+              request.decoder(),
+              scope,
+              request.policies(),
+              request.weightBytes(),
+              prompt,
+              textIds,
+              request.sentenceEnds(),
+              8,
+              cancellation,
+              (done, total, tokens) -> {
+                if (done == 2) {
+                  cancellation.cancel();
+                }
+              });
+      assertThrows(
+          RequestCancelled.class, () -> ParallelContext.build(cancelled, cancelled.chunks()));
+    }
+    assertEquals(before, model.scope.allocatedBytes());
+  }
+
+  @Test
+  void rereadRefusesMoreThanTheWindowHolds() {
+    Plan tooMuch =
+        model
+            .catalog
+            .preset("parallelcomp-reread")
+            .plan()
+            .with(PolicyKind.CHUNKING, "tokens", 512)
+            .with(PolicyKind.CHUNK_EVICTION, "chunks", 8);
+    int[] longText = Arrays.copyOf(textIds, textIds.length);
+    int[] twice = ChunkPrefill.concat(longText, longText, longText);
+    try (MemoryScope scope = model.scope.child("run")) {
+      ContextRequest request = model.request(scope, tooMuch, prompt, twice, 8);
+      var failure =
+          assertThrows(
+              InferenceException.class, () -> ParallelContext.build(request, request.chunks()));
+      assertEquals(ErrorCode.INVALID_ARGUMENT, failure.code());
+      assertTrue(failure.getMessage().contains("keep fewer chunks"), failure.getMessage());
+    }
+  }
+}

@@ -1,0 +1,119 @@
+package org.parallelcomp.engine.generate;
+
+import java.nio.file.Path;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Map;
+import org.parallelcomp.api.backend.Backend;
+import org.parallelcomp.api.backend.BackendConfig;
+import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.policy.Plan;
+import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.engine.Cancellation;
+import org.parallelcomp.engine.PolicyCatalog;
+import org.parallelcomp.engine.load.ModelFiles;
+import org.parallelcomp.engine.load.ModelSource;
+import org.parallelcomp.engine.model.Decoder;
+import org.parallelcomp.engine.model.DecoderWeights;
+import org.parallelcomp.engine.model.LayerCaches;
+import org.parallelcomp.engine.model.RopeTable;
+import org.parallelcomp.engine.registry.BackendRegistry;
+import org.parallelcomp.engine.registry.PolicyRegistry;
+import org.parallelcomp.engine.text.PromptBuilder;
+import org.parallelcomp.engine.text.PromptParts;
+import org.parallelcomp.engine.text.TextTokenizer;
+
+/** The parts of an engine, open to tests. */
+final class TestModel implements AutoCloseable {
+  final ModelSource source;
+  final Backend backend;
+  final MemoryScope scope;
+  final DecoderWeights weights;
+  final TextTokenizer tokenizer;
+  final PromptBuilder prompts;
+  final PolicyCatalog catalog = PolicyRegistry.discover();
+  final Decoder decoder;
+
+  TestModel(Path file) {
+    source = ModelFiles.open(file);
+    backend = BackendRegistry.discover().open("cpu-vector", new BackendConfig(2, Map.of()));
+    scope = backend.openScope("test");
+    weights = DecoderWeights.load(backend, scope, source);
+    tokenizer = new TextTokenizer(source.tokenizer());
+    prompts = new PromptBuilder(tokenizer);
+    decoder =
+        new Decoder(
+            backend,
+            source.config(),
+            weights,
+            scope,
+            RopeTable.create(
+                backend, scope, source.config().rope(), source.config().trainedWindow()));
+  }
+
+  /** Returns the logits behind a prompt and, greedily, the tokens that follow it. */
+  Continuation continuation(int[] ids, int count) {
+    try (MemoryScope caches = scope.child("caches")) {
+      var layers = decoder.allocateLayers(caches, ids.length + count);
+      Tensor hidden =
+          BlockPrefill.forward(
+              decoder,
+              ids,
+              0,
+              1,
+              LayerCaches.growing(layers),
+              new Cancellation(),
+              BlockPrefill.Listener.NONE);
+      float[] first = backend.host().copyToHostFloats(decoder.logits(hidden));
+      int[] following = new int[count];
+      float[] logits = first;
+      for (int i = 0; i < count; i++) {
+        following[i] = Sampler.argMax(logits);
+        logits = step(new Context(layers, ids.length + i, new int[] {following[i]}, 0, List.of()));
+      }
+      return new Continuation(first, following);
+    }
+  }
+
+  record Continuation(float[] logits, int[] tokenIds) {}
+
+  /** Runs what is pending behind a context and returns the last token's logits. */
+  float[] step(Context context) {
+    Tensor hidden =
+        BlockPrefill.forward(
+            decoder,
+            context.pendingIds(),
+            context.nextPosition(),
+            1,
+            LayerCaches.growing(context.layers()),
+            new Cancellation(),
+            BlockPrefill.Listener.NONE);
+    return backend.host().copyToHostFloats(decoder.logits(hidden));
+  }
+
+  /** Returns a request whose memory lives in a scope. */
+  ContextRequest request(
+      MemoryScope requestScope, Plan plan, PromptParts prompt, int[] textIds, int answerTokens) {
+    BitSet sentenceEnds = tokenizer.sentenceEnds(textIds);
+    return new ContextRequest(
+        backend,
+        decoder,
+        requestScope,
+        Policies.create(plan, catalog),
+        source.weightBytes(),
+        prompt,
+        textIds,
+        sentenceEnds,
+        answerTokens,
+        new Cancellation(),
+        (done, total, tokensDone) -> {});
+  }
+
+  @Override
+  public void close() {
+    decoder.close();
+    tokenizer.close();
+    scope.close();
+    backend.close();
+  }
+}

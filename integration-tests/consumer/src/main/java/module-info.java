@@ -1,0 +1,4 @@
+module com.example.consumer {
+  requires org.parallelcomp.engine;
+  requires org.parallelcomp.models.needle;
+}

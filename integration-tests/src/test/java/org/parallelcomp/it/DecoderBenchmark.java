@@ -1,0 +1,113 @@
+package org.parallelcomp.it;
+
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Random;
+import org.parallelcomp.api.backend.Backend;
+import org.parallelcomp.api.backend.BackendConfig;
+import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.engine.load.ModelFiles;
+import org.parallelcomp.engine.load.ModelSource;
+import org.parallelcomp.engine.model.Decoder;
+import org.parallelcomp.engine.model.DecoderWeights;
+import org.parallelcomp.engine.model.LayerCaches;
+import org.parallelcomp.engine.model.RopeTable;
+import org.parallelcomp.engine.model.SequenceInput;
+import org.parallelcomp.engine.registry.BackendRegistry;
+
+/**
+ * Times prefill and decode of a model as llama-bench does: random tokens, one row of logits behind
+ * a prefill, warm-up first, the median and the best of several.
+ *
+ * <pre>
+ * DecoderBenchmark MODEL PREFILL_TOKENS DECODE_TOKENS REPETITIONS [THREADS]
+ * </pre>
+ */
+final class DecoderBenchmark {
+  private DecoderBenchmark() {}
+
+  public static void main(String[] args) {
+    Path model = Path.of(args[0]);
+    int prefillTokens = Integer.parseInt(args[1]);
+    int decodeTokens = Integer.parseInt(args[2]);
+    int repetitions = Integer.parseInt(args[3]);
+    int threads = args.length > 4 ? Integer.parseInt(args[4]) : 2;
+    ModelSource source = ModelFiles.open(model);
+    try (Backend backend =
+            BackendRegistry.discover().open(null, new BackendConfig(threads, Map.of()));
+        MemoryScope scope = backend.openScope("benchmark")) {
+      int positions = prefillTokens + decodeTokens;
+      try (Decoder decoder =
+          new Decoder(
+              backend,
+              source.config(),
+              DecoderWeights.load(backend, scope, source),
+              scope,
+              RopeTable.create(backend, scope, source.config().rope(), positions))) {
+        if (prefillTokens > 0) {
+          report(
+              model,
+              "pp" + prefillTokens,
+              prefillTokens,
+              repetitions,
+              () -> run(backend, scope, decoder, prefillTokens, 0));
+        }
+        if (decodeTokens > 0) {
+          report(
+              model,
+              "tg" + decodeTokens,
+              decodeTokens,
+              repetitions,
+              () -> run(backend, scope, decoder, 1, decodeTokens));
+        }
+      }
+    }
+  }
+
+  private static void report(Path model, String test, int tokens, int repetitions, Runnable run) {
+    // Two runs let the compiler finish; what is timed is what a long job sees.
+    run.run();
+    run.run();
+    double[] perSecond = new double[repetitions];
+    for (int i = 0; i < repetitions; i++) {
+      long begin = System.nanoTime();
+      run.run();
+      perSecond[i] = tokens * 1e9 / (System.nanoTime() - begin);
+    }
+    Arrays.sort(perSecond);
+    System.out.printf(
+        Locale.ROOT,
+        "| %s | %s | median %.1f | best %.1f | of %d |%n",
+        model.getFileName(),
+        test,
+        perSecond[repetitions / 2],
+        perSecond[repetitions - 1],
+        repetitions);
+  }
+
+  /** A prefill with one row of logits, then so many single tokens. */
+  private static void run(
+      Backend backend, MemoryScope scope, Decoder decoder, int prefillTokens, int decodeTokens) {
+    Random random = new Random(1);
+    int vocab = decoder.config().vocab();
+    try (MemoryScope caches = scope.child("run")) {
+      LayerCaches layers =
+          LayerCaches.growing(decoder.allocateLayers(caches, prefillTokens + decodeTokens));
+      int[] prompt = random.ints(prefillTokens, 0, vocab).toArray();
+      Tensor hidden = decoder.forward(List.of(new SequenceInput(prompt, 0, 1, layers))).getFirst();
+      backend.host().copyToHostFloats(decoder.logits(hidden));
+      for (int i = 0; i < decodeTokens; i++) {
+        int[] token = {random.nextInt(vocab)};
+        hidden =
+            decoder
+                .forward(List.of(new SequenceInput(token, prefillTokens + i, 1, layers)))
+                .getFirst();
+        backend.host().copyToHostFloats(decoder.logits(hidden));
+      }
+    }
+  }
+}
