@@ -5,7 +5,6 @@ import java.util.List;
 import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.engine.BackendStatus;
 import org.parallelcomp.engine.EngineConfig;
-import org.parallelcomp.engine.FinishReason;
 import org.parallelcomp.engine.GenerationRequest;
 import org.parallelcomp.engine.GenerationResult;
 import org.parallelcomp.engine.ModelInfo;
@@ -43,7 +42,6 @@ final class SlowAnswer implements EngineAccess {
         while (!request.cancellation().isCancelled()) {
           Thread.onSpinWait();
         }
-        fake.finishReason = FinishReason.CANCELLED;
         return fake.result(request);
       }
 
