@@ -25,6 +25,7 @@ import org.parallelcomp.api.tensor.Layout;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.backend.cpu.vector.simd.VectorWidth;
+import org.parallelcomp.backend.cpu.vector.simd.WarmUp;
 
 /** The open CPU backend: one memory tree, one pool of workers. */
 final class CpuBackend implements Backend {
@@ -60,6 +61,7 @@ final class CpuBackend implements Backend {
     if (bits != null) {
       VectorWidth.cap(parseBits(bits));
     }
+    WarmUp.start();
     return new CpuBackend(config.threads());
   }
 
