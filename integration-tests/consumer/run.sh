@@ -52,8 +52,8 @@ check() { # name, output
 
 java=$("$root/parallelcomp" --launcher-java)
 
-check "module path" "$("$java" --enable-native-access=ai.djl.tokenizers,com.sun.jna \
-  --module-path "$work/target/lib:$work/target/consumer-1.jar" \
-  --module com.example.consumer/com.example.Ask "$text" "$question")"
+check "module path" "$("$java" --add-modules ALL-MODULE-PATH \
+  --enable-native-access=ai.djl.tokenizers,com.sun.jna --module-path \
+  "$work/target/lib:$work/target/consumer-1.jar" --module com.example.consumer/com.example.Ask "$text" "$question")"
 check "class path" "$("$java" --enable-native-access=ALL-UNNAMED --add-modules jdk.incubator.vector \
   --class-path "$work/target/lib/*:$work/target/consumer-1.jar" com.example.Ask "$text" "$question")"
