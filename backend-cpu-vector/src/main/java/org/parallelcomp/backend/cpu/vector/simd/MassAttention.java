@@ -18,7 +18,7 @@ import jdk.incubator.vector.FloatVector;
  */
 public final class MassAttention {
   /** Keys of a task. */
-  public static final int KEYS = 4 * COLUMNS;
+  public static final int KEYS = 6 * COLUMNS;
 
   private static final FloatVector LANE_NUMBERS = FloatVector.zero(FLOAT).addIndex(1);
 

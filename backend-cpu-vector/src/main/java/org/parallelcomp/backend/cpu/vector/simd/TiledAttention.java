@@ -20,11 +20,11 @@ public final class TiledAttention {
   /** From this number of queries of a kv head on it is faster than {@link RowAttention}. */
   public static final int FEWEST_QUERIES = 16;
 
-  /** Keys of a block: their weights, 24 KiB at 16 lanes, fit half of the first-level cache. */
+  /** Keys of a block: their weights, 16 KiB at 16 lanes, fit a third of the first-level cache. */
   static final int KEYS = 128;
 
   /** Tiles of a task: packing a block then costs a few percent of using it. */
-  private static final int MOST_TILES = 16;
+  private static final int MOST_TILES = 24;
 
   /** Floats of queries and outputs of a task: 512 KiB, half of a second-level cache. */
   private static final int MOST_TILE_FLOATS = 1 << 17;
