@@ -144,7 +144,7 @@ final class CpuFusedBlocks {
     int headCount = attended.shape().intDim(1);
     int attendedDim = headCount * heads.length();
     int feedForwardDim = feedForward.gate().shape().intDim(0);
-    float[] bias = CpuKernels.vector(attention.outputBias());
+    float @Nullable [] bias = CpuKernels.vector(attention.outputBias());
     float[] norm = CpuHostTransfer.floats(feedForward.norm());
     unpack(attention.output(), feedForward.gate(), feedForward.up(), feedForward.down());
     forStrips(

@@ -12,6 +12,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Matrix product for many rows (prefill): {@code C[M,N] = A[M,K] W[N,K]^T}, optionally plus a bias
@@ -129,7 +130,7 @@ public final class PanelMatmul {
       long aStride,
       int m,
       WeightMatrix w,
-      float[] bias,
+      float @Nullable [] bias,
       MemorySegment c,
       long cOffset,
       long cStride,
@@ -191,7 +192,7 @@ public final class PanelMatmul {
       long aStride,
       int m,
       WeightMatrix w,
-      float[] bias,
+      float @Nullable [] bias,
       MemorySegment c,
       long cOffset,
       long cStride,
