@@ -1,5 +1,7 @@
 package org.parallelcomp.backend.cpu.vector;
 
+import java.util.ArrayList;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.AttentionBlock;
 import org.parallelcomp.api.backend.FeedForwardBlock;
@@ -20,11 +22,15 @@ final class CpuFusedBlocks {
   /** Floats of unpacked weights at once: 16 MiB, which a shared cache still streams. */
   private static final long MOST_FLOATS = 1 << 22;
 
+  /** Bytes of unpacked weights that stay from call to call: twice a model like needle-6m. */
+  private static final long KEPT_BYTES = 48L << 20;
+
   /** Strips per worker below which the workers would end at too different times. */
   private static final int FEWEST_STRIPS = 3;
 
   private final CpuKernels kernels;
-  private final Panels[] panels = {new Panels(), new Panels(), new Panels(), new Panels()};
+  private final PanelCache cache = new PanelCache(KEPT_BYTES);
+  private final Panels[] passing = {new Panels(), new Panels(), new Panels(), new Panels()};
   private final Strip[] strips;
 
   CpuFusedBlocks(CpuKernels kernels) {
@@ -55,6 +61,7 @@ final class CpuFusedBlocks {
       Tensor positions,
       Rope rope) {
     Rows in = Rows.floats(hidden);
+    Panels[] panels = unpack(block.query(), block.key(), block.value());
     Projection[] projections = {
       new Projection(queries, panels[0], block.queryBias(), block.queryNorm(), true),
       new Projection(keys, panels[1], block.keyBias(), block.keyNorm(), true),
@@ -64,7 +71,6 @@ final class CpuFusedBlocks {
     int[] ofToken = Rows.ints(positions).toInts();
     RopeTable table = RopeTable.of(rope);
     int hiddenDim = in.length();
-    unpack(block.query(), block.key(), block.value());
     forStrips(
         in.count(),
         (first, rows, worker) -> {
@@ -146,7 +152,8 @@ final class CpuFusedBlocks {
     int feedForwardDim = feedForward.gate().shape().intDim(0);
     float @Nullable [] bias = CpuKernels.vector(attention.outputBias());
     float[] norm = CpuHostTransfer.floats(feedForward.norm());
-    unpack(attention.output(), feedForward.gate(), feedForward.up(), feedForward.down());
+    Panels[] panels =
+        unpack(attention.output(), feedForward.gate(), feedForward.up(), feedForward.down());
     forStrips(
         inOut.count(),
         (first, rows, worker) -> {
@@ -186,25 +193,47 @@ final class CpuFusedBlocks {
         });
   }
 
-  /** Unpacks matrices to the panels of the same number. */
-  private void unpack(Tensor... weights) {
+  /** Returns matrices in panels: as they were kept, or unpacked now. */
+  private Panels[] unpack(Tensor... weights) {
+    Panels[] panels = new Panels[weights.length];
     int[] firstTask = new int[weights.length + 1];
+    var toKeep = new ArrayList<Panels>();
     for (int i = 0; i < weights.length; i++) {
       WeightMatrix matrix = CpuKernels.matrix(weights[i]);
+      Optional<Panels> kept = cache.find(matrix);
+      firstTask[i + 1] = firstTask[i];
+      if (kept.isPresent()) {
+        panels[i] = kept.get();
+        continue;
+      }
+      panels[i] = passing[i];
+      if (cache.hasRoomFor(matrix)) {
+        panels[i] = new Panels();
+        toKeep.add(panels[i]);
+      }
       panels[i].set(matrix);
-      firstTask[i + 1] = firstTask[i] + panels[i].count();
+      firstTask[i + 1] += panels[i].count();
     }
-    kernels
-        .workers()
-        .run(
-            firstTask[weights.length],
-            (task, worker) -> {
-              int i = 0;
-              while (task >= firstTask[i + 1]) {
-                i++;
-              }
-              panels[i].unpack(task - firstTask[i], kernels.panelScratch, worker);
-            });
+    if (firstTask[weights.length] > 0) {
+      kernels
+          .workers()
+          .run(
+              firstTask[weights.length],
+              (task, worker) -> {
+                int i = 0;
+                while (task >= firstTask[i + 1]) {
+                  i++;
+                }
+                panels[i].unpack(task - firstTask[i], kernels.panelScratch, worker);
+              });
+    }
+    for (Panels unpacked : toKeep) {
+      // Asked once more: the matrices of one call may not all fit.
+      if (cache.hasRoomFor(unpacked.matrix())) {
+        cache.keep(unpacked);
+      }
+    }
+    return panels;
   }
 
   private interface StripBody {

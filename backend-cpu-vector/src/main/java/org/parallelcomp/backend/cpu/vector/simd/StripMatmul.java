@@ -32,6 +32,11 @@ public final class StripMatmul {
       }
     }
 
+    /** Returns the matrix that was taken last. */
+    public WeightMatrix matrix() {
+      return matrix;
+    }
+
     /** Returns the number of panels. */
     public int count() {
       return Math.ceilDiv(matrix.rows(), COLUMNS);
