@@ -235,7 +235,6 @@ public final class Generator {
                 ? SequentialContext.build(contextRequest, chunks)
                 : ParallelContext.build(contextRequest, chunks);
         citations = cite(context.keptChunks());
-        prefilledTokens += text.tokens();
       }
       keptCacheBytes = context.keptBytes();
       prefillNanos = System.nanoTime() - begin;
@@ -265,7 +264,7 @@ public final class Generator {
                   report(Phase.MERGE, tokensDone, pending.length, tokensDone, begin);
                 }
               });
-      prefilledTokens += pending.length;
+      prefilledTokens = decoder.tokensRun();
       mergeNanos = System.nanoTime() - begin;
       mergeEvent.keptChunks = context.keptChunks().size();
       mergeEvent.keptBytes = context.keptBytes();
