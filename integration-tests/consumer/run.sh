@@ -51,10 +51,9 @@ check() { # name, output
 }
 
 java=$("$root/parallelcomp" --launcher-java)
-flags=(-Xmx1g --enable-native-access=ALL-UNNAMED)
 
-check "module path" "$("$java" "${flags[@]}" --enable-native-access=ai.djl.tokenizers \
-  --module-path "$work/target/lib:$work/target/consumer-1.jar" \
-  --module com.example.consumer/com.example.Ask "$text" "$question")"
-check "class path" "$("$java" "${flags[@]}" --add-modules jdk.incubator.vector \
+check "module path" "$("$java" --add-modules ALL-MODULE-PATH \
+  --enable-native-access=ai.djl.tokenizers,com.sun.jna --module-path \
+  "$work/target/lib:$work/target/consumer-1.jar" --module com.example.consumer/com.example.Ask "$text" "$question")"
+check "class path" "$("$java" --enable-native-access=ALL-UNNAMED --add-modules jdk.incubator.vector \
   --class-path "$work/target/lib/*:$work/target/consumer-1.jar" com.example.Ask "$text" "$question")"

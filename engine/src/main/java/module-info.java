@@ -16,6 +16,7 @@ module org.parallelcomp.engine {
   // that holds the jars would still not resolve them.
   requires com.fasterxml.jackson.dataformat.yaml;
   requires com.fasterxml.jackson.datatype.jdk8;
+  requires com.google.common;
   requires com.google.gson;
   requires org.apache.commons.lang3;
   requires org.slf4j;

@@ -92,8 +92,8 @@ final class Answering {
         streams.out().print(ResultText.of(result));
       }
     }
-    streams.out().flush();
-    if (result.finishReason() == FinishReason.CANCELLED) {
+    boolean readerWentAway = streams.out().checkError();
+    if (result.finishReason() == FinishReason.CANCELLED && !readerWentAway) {
       streams.err().println("parallelcomp: Interrupted.");
     }
   }

@@ -5,6 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
@@ -144,6 +149,26 @@ class AskCommandTest {
 
     assertEquals(130, run.status());
     assertTrue(run.err().endsWith("parallelcomp: Interrupted.\n"), run::err);
+  }
+
+  @Test
+  void readerThatWentAwayEndsTheRequestWithoutAWord() {
+    var err = new ByteArrayOutputStream();
+    var gone =
+        new OutputStream() {
+          @Override
+          public void write(int b) throws IOException {
+            throw new IOException("Broken pipe");
+          }
+        };
+    var streams =
+        new Streams(
+            InputStream.nullInputStream(), new PrintStream(gone), new PrintStream(err), false);
+
+    new ParallelComp(engine, streams).run("ask", "-t", "b", "q");
+
+    assertTrue(engine.requests.getFirst().cancellation().isCancelled());
+    assertEquals(WARNING, err.toString(StandardCharsets.UTF_8));
   }
 
   @Test

@@ -54,6 +54,25 @@ class DocumentsTest {
   }
 
   @Test
+  void billOfMaterialsListsEveryModule() throws IOException {
+    String bill = Files.readString(ROOT.resolve("bom/pom.xml"));
+    Matcher module =
+        Pattern.compile("<module>(.*)</module>").matcher(Files.readString(ROOT.resolve("pom.xml")));
+    int jars = 0;
+    while (module.find()) {
+      String pom = Files.readString(ROOT.resolve(module.group(1)).resolve("pom.xml"));
+      Matcher artifact = Pattern.compile("</parent>\\s*<artifactId>(.*)</artifactId>").matcher(pom);
+      // Modules that are never published say so to the deploy plugin.
+      if (artifact.find() && !pom.contains("maven.deploy.skip")) {
+        jars++;
+        assertTrue(
+            bill.contains("<artifactId>" + artifact.group(1) + "</artifactId>"), artifact.group(1));
+      }
+    }
+    assertTrue(jars >= 6, "only " + jars + " modules were seen");
+  }
+
+  @Test
   void readmeNamesEveryCommand() throws IOException {
     String readme = Files.readString(ROOT.resolve("README.md"));
     var streams = new Streams(InputStream.nullInputStream(), System.out, System.err, false);

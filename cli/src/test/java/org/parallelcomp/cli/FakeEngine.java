@@ -155,7 +155,7 @@ final class FakeEngine implements EngineAccess {
     return new GenerationResult(
         "in the lighthouse",
         List.of(5, 6, 7),
-        finishReason,
+        request.cancellation().isCancelled() ? FinishReason.CANCELLED : finishReason,
         List.of(
             new Citation(2, 1000, 1021, 6, Double.NaN, List.of(6.0), "Call me\nIshmael. Now."),
             new Citation(7, 12_000, 12_089, 20, 0.25, List.of(20.0, 10.5), TEXT)),

@@ -53,12 +53,15 @@ final class SequentialContext implements LayerCaches {
     for (Chunk chunk : chunks) {
       RequestCancelled.check(request.cancellation());
       request.progress().chunks(chunk.index(), chunks.size(), tokensDone);
-      int[] ids = request.idsOf(chunk);
+      int[] chunkIds = request.idsOf(chunk);
+      int[] ids = chunk.index() == 0 ? ChunkPrefill.concat(prefixIds, chunkIds) : chunkIds;
+      int cached = context.rolling.getFirst().maxTokens();
+      int windowTokens = context.eviction.windowTokens(0, cached + ids.length);
       BlockPrefill.forward(
           request.decoder(),
-          chunk.index() == 0 ? ChunkPrefill.concat(prefixIds, ids) : ids,
-          context.rolling.getFirst().maxTokens(),
-          0,
+          ids,
+          cached,
+          Math.min(ids.length, windowTokens),
           context,
           request.cancellation(),
           BlockPrefill.Listener.NONE);

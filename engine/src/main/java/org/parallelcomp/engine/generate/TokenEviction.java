@@ -88,7 +88,7 @@ final class TokenEviction {
   }
 
   private static int orAll(int window, int queryTokens) {
-    return window == 0 ? queryTokens : window;
+    return window == 0 ? Math.max(1, queryTokens) : window;
   }
 
   private static boolean looksAtQueries(Set<Evidence> required) {

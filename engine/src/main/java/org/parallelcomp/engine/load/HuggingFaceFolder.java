@@ -131,9 +131,12 @@ final class HuggingFaceFolder {
   private int trainedWindow(String architecture) {
     int window = positive("max_position_embeddings");
     boolean slides =
-        architecture.startsWith("Qwen")
-            ? config.path("use_sliding_window").asBoolean(false)
-            : config.hasNonNull("sliding_window");
+        switch (architecture) {
+          case "MistralForCausalLM" -> true;
+          case "Qwen2ForCausalLM", "Qwen3ForCausalLM" ->
+              config.path("use_sliding_window").asBoolean(false);
+          default -> false;
+        };
     return slides && config.hasNonNull("sliding_window")
         ? Math.min(window, positive("sliding_window"))
         : window;

@@ -1,5 +1,6 @@
 package org.parallelcomp.engine.load;
 
+import java.util.Collection;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -9,7 +10,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * How byte-level BPE cuts a text into words before it merges, by the names of GGUF. The patterns
- * are those of the models' own tokenizers; text is not normalised, as in llama.cpp.
+ * are those of the models' own tokenizers; text is not normalised, as in llama.cpp. In all of them
+ * a blank behind something else begins a new word.
  *
  * @param digitsFirst whether every digit is cut off before the pattern is applied
  * @param pattern the pattern that words match
@@ -41,6 +43,10 @@ record PreTokenizer(boolean digitsFirst, String pattern, boolean ignoreMerges, b
   /** Returns the one of that name, or null if there is none. */
   static @Nullable PreTokenizer named(String name) {
     return BY_NAME.get(name);
+  }
+
+  static Collection<PreTokenizer> all() {
+    return BY_NAME.values();
   }
 
   static Set<String> names() {

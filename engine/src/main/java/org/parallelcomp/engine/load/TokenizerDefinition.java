@@ -26,4 +26,12 @@ public record TokenizerDefinition(
     specialTokens = Map.copyOf(specialTokens);
     stopTokens = Set.copyOf(stopTokens);
   }
+
+  /**
+   * Returns whether a text may be cut before a blank that follows something else, and its pieces
+   * tokenised one by one with the same result.
+   */
+  public boolean wordsEndBeforeBlanks() {
+    return TokenizerJson.isByteLevel(json);
+  }
 }

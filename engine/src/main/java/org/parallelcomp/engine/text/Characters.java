@@ -1,5 +1,7 @@
 package org.parallelcomp.engine.text;
 
+import java.util.stream.IntStream;
+
 /** What there is to know about characters beyond {@link String}. */
 final class Characters {
   private Characters() {}
@@ -24,8 +26,27 @@ final class Characters {
     return mended == null ? text : mended.toString();
   }
 
-  /** Turns offsets in code points into offsets in UTF-16 units; they mostly ascend. */
-  static void codePointsToUnits(String text, int[] offsets) {
+  /** Returns where to cut a text into pieces of about a length: before a blank behind a word. */
+  static int[] cutsBeforeBlanks(String text, int pieceChars) {
+    IntStream.Builder cuts = IntStream.builder();
+    for (int at = pieceChars; at < text.length(); at++) {
+      if (text.charAt(at) == ' ' && !isBlank(text.charAt(at - 1))) {
+        cuts.add(at);
+        at += pieceChars;
+      }
+    }
+    return cuts.build().toArray();
+  }
+
+  private static boolean isBlank(char c) {
+    return Character.isWhitespace(c) || Character.isSpaceChar(c) || c == '\u0085';
+  }
+
+  /**
+   * Turns offsets in code points of a piece into offsets in UTF-16 units of the text that it begins
+   * at an offset of; they mostly ascend.
+   */
+  static void codePointsToUnits(String text, int[] offsets, int pieceOffset) {
     int points = 0;
     int units = 0;
     for (int t = 0; t < offsets.length; t++) {
@@ -37,7 +58,7 @@ final class Characters {
         units += Character.charCount(text.codePointAt(units));
         points++;
       }
-      offsets[t] = units;
+      offsets[t] = pieceOffset + units;
     }
   }
 

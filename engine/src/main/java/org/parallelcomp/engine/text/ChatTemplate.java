@@ -32,26 +32,42 @@ public final class ChatTemplate {
   private static final int MAX_ITEMS = 10_000;
   private static final long MAX_MILLIS = 5_000;
 
-  /** Two forms that jinjava does not know, written in others that it does. */
-  private static final Pattern REVERSED = Pattern.compile("\\[::-1]");
+  /** Python that jinjava does not know, and the same in words that it does. */
+  private static final Map<Pattern, String> REWRITES =
+      Map.of(
+          Pattern.compile("\\[::-1]"), "|reverse|list",
+          Pattern.compile("[.]startswith\\("), ".startsWith(",
+          Pattern.compile("[.]endswith\\("), ".endsWith(",
+          Pattern.compile("[.]lstrip\\(\\)"), ".stripLeading()",
+          Pattern.compile("[.]rstrip\\(\\)"), ".stripTrailing()",
+          Pattern.compile("[.]upper\\(\\)"), ".toUpperCase()",
+          Pattern.compile("[.]lower\\(\\)"), ".toLowerCase()");
 
+  /** Values of a namespace need brackets, since jinjava binds "=" before any operator. */
   private static final Pattern NAMESPACE = Pattern.compile("\\bnamespace\\(([^()]*)\\)");
+
   private static final Pattern NAMED_VALUE = Pattern.compile("(\\w+)\\s*=\\s*([^,]+)");
+
+  /** What the template on this thread refused with; jinjava keeps no message of a function. */
+  private static final ThreadLocal<String> REFUSAL = new ThreadLocal<>();
 
   private final String source;
 
   /** Takes a template's source. */
   public ChatTemplate(String source) {
-    String values =
+    String rewritten = source;
+    for (var rewrite : REWRITES.entrySet()) {
+      rewritten = rewrite.getKey().matcher(rewritten).replaceAll(rewrite.getValue());
+    }
+    this.source =
         NAMESPACE
-            .matcher(REVERSED.matcher(source).replaceAll("|reverse|list"))
+            .matcher(rewritten)
             .replaceAll(
                 call ->
                     Matcher.quoteReplacement(
                         "namespace("
                             + NAMED_VALUE.matcher(call.group(1)).replaceAll("$1=($2)")
                             + ")"));
-    this.source = values;
   }
 
   /**
@@ -69,10 +85,15 @@ public final class ChatTemplate {
     context.put("bos_token", beginOfSequence);
     context.put("eos_token", "");
     RenderResult result;
+    REFUSAL.remove();
     try {
       result = jinjava().renderForResult(source, context);
     } catch (RuntimeException | TemplateTimeout e) {
       throw refused(String.valueOf(e.getMessage()), e);
+    }
+    String refusal = REFUSAL.get();
+    if (refusal != null) {
+      throw refused(refusal, null);
     }
     if (result.hasErrors()) {
       throw refused(result.getErrors().getFirst().getMessage(), null);
@@ -93,6 +114,7 @@ public final class ChatTemplate {
 
   /** Refuses the messages; called by templates. */
   public static Object refuse(Object reason) {
+    REFUSAL.set(String.valueOf(reason));
     throw new IllegalArgumentException(String.valueOf(reason));
   }
 

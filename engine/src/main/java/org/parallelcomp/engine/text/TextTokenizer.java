@@ -5,10 +5,12 @@ import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Function;
+import java.util.stream.IntStream;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.engine.load.TokenizerDefinition;
@@ -22,7 +24,11 @@ import org.parallelcomp.engine.load.TokenizerDefinition;
  * 512 tokens, keeps the text of every token in memory and reports its use over the network.
  */
 public final class TextTokenizer implements AutoCloseable {
+  /** Small enough for little memory, large enough that calls cost nothing. */
+  private static final int PIECE_CHARS = 1 << 15;
+
   private final TokenizerDefinition definition;
+  private final boolean cutsAtBlanks;
   private final Map<Integer, String> specialTexts = new HashMap<>();
   private final TokenizersLibrary library;
   private final ReentrantReadWriteLock lock = new ReentrantReadWriteLock();
@@ -38,6 +44,7 @@ public final class TextTokenizer implements AutoCloseable {
    */
   public TextTokenizer(TokenizerDefinition definition) {
     this.definition = definition;
+    this.cutsAtBlanks = definition.wordsEndBeforeBlanks();
     definition.specialTokens().forEach((text, id) -> specialTexts.put(id, text));
     this.library = TokenizerLibrary.load();
     try {
@@ -61,19 +68,49 @@ public final class TextTokenizer implements AutoCloseable {
     return id == null ? OptionalInt.empty() : OptionalInt.of(id);
   }
 
-  /** Returns the tokens of a text; offsets count UTF-16 units, as {@link String} does. */
+  /**
+   * Returns the tokens of a text; offsets count UTF-16 units, as {@link String} does. Long texts
+   * are cut where no token can lie and encoded piece by piece on all cores: the library takes some
+   * 160 bytes for each character of a text while it works.
+   */
   public Encoded encode(String text) {
     String wellFormed = Characters.withoutLoneSurrogates(text);
+    int[] cuts = cutsAtBlanks ? Characters.cutsBeforeBlanks(wellFormed, PIECE_CHARS) : new int[0];
+    if (cuts.length == 0) {
+      return encodePiece(wellFormed, 0, wellFormed.length());
+    }
+    List<Encoded> pieces =
+        IntStream.rangeClosed(0, cuts.length)
+            .parallel()
+            .mapToObj(
+                i ->
+                    encodePiece(
+                        wellFormed,
+                        i == 0 ? 0 : cuts[i - 1],
+                        i == cuts.length ? wellFormed.length() : cuts[i]))
+            .toList();
+    return new Encoded(
+        joined(pieces, Encoded::ids),
+        joined(pieces, Encoded::fromChar),
+        joined(pieces, Encoded::toChar));
+  }
+
+  private Encoded encodePiece(String text, int from, int to) {
+    String piece = text.substring(from, to);
     return withHandle(
         h -> {
-          long encoding = library.encode(h, wellFormed, false);
+          long encoding = library.encode(h, piece, false);
           try {
             return encoded(
-                wellFormed, library.getTokenIds(encoding), library.getTokenCharSpans(encoding));
+                piece, from, library.getTokenIds(encoding), library.getTokenCharSpans(encoding));
           } finally {
             library.deleteEncoding(encoding);
           }
         });
+  }
+
+  private static int[] joined(List<Encoded> pieces, Function<Encoded, int[]> part) {
+    return pieces.stream().map(part).flatMapToInt(IntStream::of).toArray();
   }
 
   /** Returns the text of the tokens; special tokens appear as they are written. */
@@ -160,7 +197,7 @@ public final class TextTokenizer implements AutoCloseable {
   }
 
   /** The library counts characters as code points. */
-  private static Encoded encoded(String text, long[] wideIds, CharSpan[] spans) {
+  private static Encoded encoded(String text, int offset, long[] wideIds, CharSpan[] spans) {
     int tokens = wideIds.length;
     int[] ids = new int[tokens];
     int[] from = new int[tokens];
@@ -170,8 +207,8 @@ public final class TextTokenizer implements AutoCloseable {
       from[t] = spans[t].getStart();
       to[t] = spans[t].getEnd();
     }
-    Characters.codePointsToUnits(text, from);
-    Characters.codePointsToUnits(text, to);
+    Characters.codePointsToUnits(text, from, offset);
+    Characters.codePointsToUnits(text, to, offset);
     return new Encoded(ids, from, to);
   }
 }

@@ -29,6 +29,7 @@ public record EngineParts(
     Generator generator,
     OpenResources resources)
     implements AutoCloseable {
+  private static final String GUICE_BYTECODE = "guice_bytecode_gen_option";
 
   /**
    * Opens everything, or nothing.
@@ -36,6 +37,12 @@ public record EngineParts(
    * @throws InferenceException as whatever part failed threw it
    */
   public static EngineParts open(EngineConfig config) {
+    // A handful of @Provides methods needs no generated classes, and the way in which Guice defines
+    // them makes newer JDKs print a warning. Whoever set the option for Guice of their own keeps
+    // it.
+    if (System.getProperty(GUICE_BYTECODE) == null) {
+      System.setProperty(GUICE_BYTECODE, "DISABLED");
+    }
     var resources = new OpenResources();
     try {
       Injector injector =

@@ -26,7 +26,7 @@ import org.parallelcomp.api.error.InferenceException;
  * never costs more memory than its size and a constant.
  */
 class DamagedFilesTest {
-  private static final long CONSTANT_BYTES = 8 << 20;
+  private static final long CONSTANT_BYTES = 2 << 20;
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 
   @TempDir Path folder;

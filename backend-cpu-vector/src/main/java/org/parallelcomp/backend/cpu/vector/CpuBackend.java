@@ -25,6 +25,7 @@ import org.parallelcomp.api.tensor.Layout;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.backend.cpu.vector.simd.VectorWidth;
+import org.parallelcomp.backend.cpu.vector.simd.WarmUp;
 
 /** The open CPU backend: one memory tree, one pool of workers. */
 final class CpuBackend implements Backend {
@@ -60,6 +61,7 @@ final class CpuBackend implements Backend {
     if (bits != null) {
       VectorWidth.cap(parseBits(bits));
     }
+    WarmUp.start();
     return new CpuBackend(config.threads());
   }
 
@@ -99,11 +101,19 @@ final class CpuBackend implements Backend {
   @Override
   public boolean supports(OpCall call) {
     return switch (call.operation()) {
-      case EMBED, LINEAR -> call.dtypes().stream().allMatch(dtype -> dtype != DType.I32);
-      case ROPE -> true;
-      case ATTEND, ATTENTION_MASS, CACHE ->
-          call.dtypes().stream().allMatch(CpuCacheOps::isCacheType);
+      case EMBED, LINEAR ->
+          call.dtypes().stream()
+              .allMatch(dtype -> dtype != DType.I32 && wholeBlocks(dtype, call.shapes()));
+      case ROPE -> call.shapes().stream().allMatch(shape -> shape.dim(-1) % 2 == 0);
+      case ATTEND, ATTENTION_MASS ->
+          call.dtypes().stream().allMatch(CpuCacheOps::isCacheType)
+              && call.shapes().stream().allMatch(shape -> shape.dim(0) % shape.dim(1) == 0);
+      case CACHE -> call.dtypes().stream().allMatch(CpuCacheOps::isCacheType);
     };
+  }
+
+  private static boolean wholeBlocks(DType dtype, List<Shape> shapes) {
+    return shapes.stream().allMatch(shape -> shape.dim(-1) % dtype.blockElements() == 0);
   }
 
   @Override

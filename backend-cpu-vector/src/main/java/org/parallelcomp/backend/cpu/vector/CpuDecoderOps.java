@@ -23,9 +23,11 @@ final class CpuDecoderOps implements DecoderOps {
   private static final int PIECE = 2048;
 
   private final CpuKernels kernels;
+  private final CpuFusedBlocks fused;
 
   CpuDecoderOps(CpuKernels kernels) {
     this.kernels = kernels;
+    this.fused = new CpuFusedBlocks(kernels);
   }
 
   @Override
@@ -233,6 +235,11 @@ final class CpuDecoderOps implements DecoderOps {
       Tensor positions,
       Rope rope,
       Scratch scratch) {
+    if (fused.fits(hidden.shape().dim(0), block.query(), block.key(), block.value())) {
+      kernels.alone(
+          () -> fused.attentionInput(queries, keys, values, block, hidden, positions, rope));
+      return;
+    }
     if (hidden.shape().dim(0) > VectorMatmul.MOST_ROWS) {
       DecoderOps.super.attentionInput(
           queries, keys, values, block, hidden, positions, rope, scratch);
@@ -281,6 +288,15 @@ final class CpuDecoderOps implements DecoderOps {
       Scratch scratch) {
     kernels.alone(
         () -> {
+          if (fused.fits(
+              hidden.shape().dim(0),
+              attention.output(),
+              feedForward.gate(),
+              feedForward.up(),
+              feedForward.down())) {
+            fused.attentionOutputAndFeedForward(hidden, attended, attention, feedForward);
+            return;
+          }
           long tokens = hidden.shape().dim(0);
           long feedForwardDim = feedForward.gate().shape().dim(0);
           linear(

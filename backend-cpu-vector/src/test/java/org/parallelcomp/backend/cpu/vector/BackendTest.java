@@ -110,6 +110,12 @@ class BackendTest {
     assertFalse(f.backend.supports(call(Operation.EMBED, DType.I32)));
     assertTrue(f.backend.supports(call(Operation.CACHE, DType.F16)));
     assertFalse(f.backend.supports(call(Operation.ATTEND, DType.Q8_0)));
+    assertFalse(
+        f.backend.supports(
+            new OpCall(Operation.LINEAR, List.of(DType.Q4_K), List.of(Shape.of(64, 576)))));
+    assertFalse(
+        f.backend.supports(
+            new OpCall(Operation.ATTEND, List.of(DType.F32), List.of(Shape.of(9, 2, 64)))));
   }
 
   private static OpCall call(Operation operation, DType dtype) {

@@ -143,6 +143,11 @@ public final class AttentionThreshold implements CalibrationPolicy {
   }
 
   @Override
+  public int windowTokens() {
+    return window;
+  }
+
+  @Override
   public TokenSelection calibrate(LayerEvidence evidence, TokenSelection current, TensorOps ops) {
     TokenSelection kept = current;
     for (CalibrationRange range : ranges) {

@@ -93,6 +93,11 @@ public final class WindowAttention implements TokenScorer {
   }
 
   @Override
+  public int windowTokens() {
+    return window;
+  }
+
+  @Override
   public Tensor score(LayerEvidence evidence, TensorOps ops) {
     Tensor mass = evidence.attentionMass(Window.queries(evidence, window), HeadReduction.MEAN);
     return switch (pooling) {

@@ -22,7 +22,7 @@ final class ModelCache {
   /** The weights, and beside them the words around text and question that suit them. */
   static final String MODEL = "needle-6m-q8_0.gguf";
 
-  static final String FORM = "needle-6m-q8_0.parallelcomp.properties";
+  static final String FORM = "needle-6m.parallelcomp.properties";
 
   private static final Logger LOG = System.getLogger(ModelCache.class.getName());
 

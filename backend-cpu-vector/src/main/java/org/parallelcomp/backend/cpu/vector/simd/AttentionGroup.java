@@ -48,9 +48,14 @@ public record AttentionGroup(
     return causal ? to - rows + query / group + 1 : to;
   }
 
-  /** Copies a query to an array. */
-  void readQuery(int query, float[] to, int at) {
-    queries.read(firstRow + query / group, firstHead + query % group, to, at);
+  /** Returns how many of the queries from this one on, at most so many, are of the same row. */
+  int sameRow(int query, int most) {
+    return Math.min(most, group - query % group);
+  }
+
+  /** Copies queries of one row to an array. */
+  void readQueries(int query, int count, float[] to, int at) {
+    queries.read(firstRow + query / group, firstHead + query % group, count, to, at);
   }
 
   /** Returns the log-sum-exp of a query, which must have been attended with it. */
@@ -66,11 +71,13 @@ public record AttentionGroup(
     return logSumExpOffset + head * logSumExpHeadStride + 4L * (firstRow + query / group);
   }
 
-  /** Writes the result of a query: the output, and the logarithm of its normaliser. */
-  void writeResult(int query, float[] from, int at, double logSum) {
-    int row = firstRow + query / group;
-    int head = firstHead + query % group;
-    out.write(row, head, from, at);
+  /** Writes the outputs of queries of one row. */
+  void writeOutputs(int query, int count, float[] from, int at) {
+    out.write(firstRow + query / group, firstHead + query % group, count, from, at);
+  }
+
+  /** Writes the logarithm of a query's normaliser, where it is wanted. */
+  void writeLogSumExp(int query, double logSum) {
     if (logSumExp != null) {
       logSumExp.set(Dequantize.LE_FLOAT, logSumByte(query), (float) logSum);
     }

@@ -20,14 +20,15 @@ import jdk.incubator.vector.FloatVector;
  *   max, sum, limit [COLUMNS]           of each query
  * </pre>
  *
- * <p>8 rows of 3 vectors take 24 accumulators, 3 vectors of b and a broadcast: 28 of the 32
- * registers of AVX-512; 11 loads feed 24 multiply-adds, and two of each start in a cycle. Narrower
- * vectors come with 16 registers and take the 8 rows in two halves. The accumulators are local
- * variables of one method: handed to a helper that is not inlined they would be boxed.
+ * <p>8 rows of 2 vectors take 16 accumulators, 2 vectors of b and a broadcast; 10 loads feed 16
+ * multiply-adds, and two of each start in a cycle: 98 % of the peak. (8 rows of 3 vectors need 28
+ * of the 32 registers, and C2 spills: 73 %.) Narrower vectors come with 16 registers and take the 8
+ * rows in two halves. The accumulators are local variables of one method: handed to a helper that
+ * is not inlined they would be boxed.
  */
 final class AttentionTile {
   /** Queries of a tile. */
-  static final int COLUMNS = 3 * LANES;
+  static final int COLUMNS = 2 * LANES;
 
   /** Keys, or dimensions of the values, of a tile. */
   static final int ROWS = 8;
@@ -142,64 +143,47 @@ final class AttentionTile {
     // c [8][COLUMNS], a [depth][ROWS], b [depth][COLUMNS]
     // pass 1: products, sums in registers
     FloatVector c0L = FloatVector.zero(FLOAT);
-    FloatVector c0M = FloatVector.zero(FLOAT);
     FloatVector c0R = FloatVector.zero(FLOAT);
     FloatVector c1L = FloatVector.zero(FLOAT);
-    FloatVector c1M = FloatVector.zero(FLOAT);
     FloatVector c1R = FloatVector.zero(FLOAT);
     FloatVector c2L = FloatVector.zero(FLOAT);
-    FloatVector c2M = FloatVector.zero(FLOAT);
     FloatVector c2R = FloatVector.zero(FLOAT);
     FloatVector c3L = FloatVector.zero(FLOAT);
-    FloatVector c3M = FloatVector.zero(FLOAT);
     FloatVector c3R = FloatVector.zero(FLOAT);
     FloatVector c4L = FloatVector.zero(FLOAT);
-    FloatVector c4M = FloatVector.zero(FLOAT);
     FloatVector c4R = FloatVector.zero(FLOAT);
     FloatVector c5L = FloatVector.zero(FLOAT);
-    FloatVector c5M = FloatVector.zero(FLOAT);
     FloatVector c5R = FloatVector.zero(FLOAT);
     FloatVector c6L = FloatVector.zero(FLOAT);
-    FloatVector c6M = FloatVector.zero(FLOAT);
     FloatVector c6R = FloatVector.zero(FLOAT);
     FloatVector c7L = FloatVector.zero(FLOAT);
-    FloatVector c7M = FloatVector.zero(FLOAT);
     FloatVector c7R = FloatVector.zero(FLOAT);
     for (int k = 0; k < depth; k++) {
       FloatVector bL = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS);
-      FloatVector bM = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS + LANES);
-      FloatVector bR = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS + 2 * LANES);
+      FloatVector bR = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS + LANES);
       FloatVector ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS]);
       c0L = ak.fma(bL, c0L);
-      c0M = ak.fma(bM, c0M);
       c0R = ak.fma(bR, c0R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 1]);
       c1L = ak.fma(bL, c1L);
-      c1M = ak.fma(bM, c1M);
       c1R = ak.fma(bR, c1R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 2]);
       c2L = ak.fma(bL, c2L);
-      c2M = ak.fma(bM, c2M);
       c2R = ak.fma(bR, c2R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 3]);
       c3L = ak.fma(bL, c3L);
-      c3M = ak.fma(bM, c3M);
       c3R = ak.fma(bR, c3R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 4]);
       c4L = ak.fma(bL, c4L);
-      c4M = ak.fma(bM, c4M);
       c4R = ak.fma(bR, c4R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 5]);
       c5L = ak.fma(bL, c5L);
-      c5M = ak.fma(bM, c5M);
       c5R = ak.fma(bR, c5R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 6]);
       c6L = ak.fma(bL, c6L);
-      c6M = ak.fma(bM, c6M);
       c6R = ak.fma(bR, c6R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 7]);
       c7L = ak.fma(bL, c7L);
-      c7M = ak.fma(bM, c7M);
       c7R = ak.fma(bR, c7R);
     }
     // pass 2: the maximum of each column with what it was before
@@ -213,17 +197,7 @@ final class AttentionTile {
     maxL = maxL.blend(c6L, maxL.compare(LT, c6L));
     maxL = maxL.blend(c7L, maxL.compare(LT, c7L));
     maxL.intoArray(max, 0);
-    FloatVector maxM = FloatVector.fromArray(FLOAT, max, LANES);
-    maxM = maxM.blend(c0M, maxM.compare(LT, c0M));
-    maxM = maxM.blend(c1M, maxM.compare(LT, c1M));
-    maxM = maxM.blend(c2M, maxM.compare(LT, c2M));
-    maxM = maxM.blend(c3M, maxM.compare(LT, c3M));
-    maxM = maxM.blend(c4M, maxM.compare(LT, c4M));
-    maxM = maxM.blend(c5M, maxM.compare(LT, c5M));
-    maxM = maxM.blend(c6M, maxM.compare(LT, c6M));
-    maxM = maxM.blend(c7M, maxM.compare(LT, c7M));
-    maxM.intoArray(max, LANES);
-    FloatVector maxR = FloatVector.fromArray(FLOAT, max, 2 * LANES);
+    FloatVector maxR = FloatVector.fromArray(FLOAT, max, LANES);
     maxR = maxR.blend(c0R, maxR.compare(LT, c0R));
     maxR = maxR.blend(c1R, maxR.compare(LT, c1R));
     maxR = maxR.blend(c2R, maxR.compare(LT, c2R));
@@ -232,31 +206,23 @@ final class AttentionTile {
     maxR = maxR.blend(c5R, maxR.compare(LT, c5R));
     maxR = maxR.blend(c6R, maxR.compare(LT, c6R));
     maxR = maxR.blend(c7R, maxR.compare(LT, c7R));
-    maxR.intoArray(max, 2 * LANES);
+    maxR.intoArray(max, LANES);
     c0L.intoArray(c, c0);
-    c0M.intoArray(c, c0 + LANES);
-    c0R.intoArray(c, c0 + 2 * LANES);
+    c0R.intoArray(c, c0 + LANES);
     c1L.intoArray(c, c0 + 1 * COLUMNS);
-    c1M.intoArray(c, c0 + 1 * COLUMNS + LANES);
-    c1R.intoArray(c, c0 + 1 * COLUMNS + 2 * LANES);
+    c1R.intoArray(c, c0 + 1 * COLUMNS + LANES);
     c2L.intoArray(c, c0 + 2 * COLUMNS);
-    c2M.intoArray(c, c0 + 2 * COLUMNS + LANES);
-    c2R.intoArray(c, c0 + 2 * COLUMNS + 2 * LANES);
+    c2R.intoArray(c, c0 + 2 * COLUMNS + LANES);
     c3L.intoArray(c, c0 + 3 * COLUMNS);
-    c3M.intoArray(c, c0 + 3 * COLUMNS + LANES);
-    c3R.intoArray(c, c0 + 3 * COLUMNS + 2 * LANES);
+    c3R.intoArray(c, c0 + 3 * COLUMNS + LANES);
     c4L.intoArray(c, c0 + 4 * COLUMNS);
-    c4M.intoArray(c, c0 + 4 * COLUMNS + LANES);
-    c4R.intoArray(c, c0 + 4 * COLUMNS + 2 * LANES);
+    c4R.intoArray(c, c0 + 4 * COLUMNS + LANES);
     c5L.intoArray(c, c0 + 5 * COLUMNS);
-    c5M.intoArray(c, c0 + 5 * COLUMNS + LANES);
-    c5R.intoArray(c, c0 + 5 * COLUMNS + 2 * LANES);
+    c5R.intoArray(c, c0 + 5 * COLUMNS + LANES);
     c6L.intoArray(c, c0 + 6 * COLUMNS);
-    c6M.intoArray(c, c0 + 6 * COLUMNS + LANES);
-    c6R.intoArray(c, c0 + 6 * COLUMNS + 2 * LANES);
+    c6R.intoArray(c, c0 + 6 * COLUMNS + LANES);
     c7L.intoArray(c, c0 + 7 * COLUMNS);
-    c7M.intoArray(c, c0 + 7 * COLUMNS + LANES);
-    c7R.intoArray(c, c0 + 7 * COLUMNS + 2 * LANES);
+    c7R.intoArray(c, c0 + 7 * COLUMNS + LANES);
   }
 
   private static void scores4(
@@ -264,36 +230,27 @@ final class AttentionTile {
     // c [4][COLUMNS], a [depth][ROWS], b [depth][COLUMNS]
     // pass 1: products, sums in registers
     FloatVector c0L = FloatVector.zero(FLOAT);
-    FloatVector c0M = FloatVector.zero(FLOAT);
     FloatVector c0R = FloatVector.zero(FLOAT);
     FloatVector c1L = FloatVector.zero(FLOAT);
-    FloatVector c1M = FloatVector.zero(FLOAT);
     FloatVector c1R = FloatVector.zero(FLOAT);
     FloatVector c2L = FloatVector.zero(FLOAT);
-    FloatVector c2M = FloatVector.zero(FLOAT);
     FloatVector c2R = FloatVector.zero(FLOAT);
     FloatVector c3L = FloatVector.zero(FLOAT);
-    FloatVector c3M = FloatVector.zero(FLOAT);
     FloatVector c3R = FloatVector.zero(FLOAT);
     for (int k = 0; k < depth; k++) {
       FloatVector bL = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS);
-      FloatVector bM = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS + LANES);
-      FloatVector bR = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS + 2 * LANES);
+      FloatVector bR = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS + LANES);
       FloatVector ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS]);
       c0L = ak.fma(bL, c0L);
-      c0M = ak.fma(bM, c0M);
       c0R = ak.fma(bR, c0R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 1]);
       c1L = ak.fma(bL, c1L);
-      c1M = ak.fma(bM, c1M);
       c1R = ak.fma(bR, c1R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 2]);
       c2L = ak.fma(bL, c2L);
-      c2M = ak.fma(bM, c2M);
       c2R = ak.fma(bR, c2R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 3]);
       c3L = ak.fma(bL, c3L);
-      c3M = ak.fma(bM, c3M);
       c3R = ak.fma(bR, c3R);
     }
     // pass 2: the maximum of each column with what it was before
@@ -303,175 +260,125 @@ final class AttentionTile {
     maxL = maxL.blend(c2L, maxL.compare(LT, c2L));
     maxL = maxL.blend(c3L, maxL.compare(LT, c3L));
     maxL.intoArray(max, 0);
-    FloatVector maxM = FloatVector.fromArray(FLOAT, max, LANES);
-    maxM = maxM.blend(c0M, maxM.compare(LT, c0M));
-    maxM = maxM.blend(c1M, maxM.compare(LT, c1M));
-    maxM = maxM.blend(c2M, maxM.compare(LT, c2M));
-    maxM = maxM.blend(c3M, maxM.compare(LT, c3M));
-    maxM.intoArray(max, LANES);
-    FloatVector maxR = FloatVector.fromArray(FLOAT, max, 2 * LANES);
+    FloatVector maxR = FloatVector.fromArray(FLOAT, max, LANES);
     maxR = maxR.blend(c0R, maxR.compare(LT, c0R));
     maxR = maxR.blend(c1R, maxR.compare(LT, c1R));
     maxR = maxR.blend(c2R, maxR.compare(LT, c2R));
     maxR = maxR.blend(c3R, maxR.compare(LT, c3R));
-    maxR.intoArray(max, 2 * LANES);
+    maxR.intoArray(max, LANES);
     c0L.intoArray(c, c0);
-    c0M.intoArray(c, c0 + LANES);
-    c0R.intoArray(c, c0 + 2 * LANES);
+    c0R.intoArray(c, c0 + LANES);
     c1L.intoArray(c, c0 + 1 * COLUMNS);
-    c1M.intoArray(c, c0 + 1 * COLUMNS + LANES);
-    c1R.intoArray(c, c0 + 1 * COLUMNS + 2 * LANES);
+    c1R.intoArray(c, c0 + 1 * COLUMNS + LANES);
     c2L.intoArray(c, c0 + 2 * COLUMNS);
-    c2M.intoArray(c, c0 + 2 * COLUMNS + LANES);
-    c2R.intoArray(c, c0 + 2 * COLUMNS + 2 * LANES);
+    c2R.intoArray(c, c0 + 2 * COLUMNS + LANES);
     c3L.intoArray(c, c0 + 3 * COLUMNS);
-    c3M.intoArray(c, c0 + 3 * COLUMNS + LANES);
-    c3R.intoArray(c, c0 + 3 * COLUMNS + 2 * LANES);
+    c3R.intoArray(c, c0 + 3 * COLUMNS + LANES);
   }
 
   private static void addValues8(
       float[] c, int c0, float[] factor, float[] a, int a0, float[] b, int b0, int depth) {
     // c [8][COLUMNS], factor [COLUMNS], a [depth][ROWS], b [depth][COLUMNS]
     FloatVector factorL = FloatVector.fromArray(FLOAT, factor, 0);
-    FloatVector factorM = FloatVector.fromArray(FLOAT, factor, LANES);
-    FloatVector factorR = FloatVector.fromArray(FLOAT, factor, 2 * LANES);
+    FloatVector factorR = FloatVector.fromArray(FLOAT, factor, LANES);
     FloatVector c0L = FloatVector.fromArray(FLOAT, c, c0).mul(factorL);
-    FloatVector c0M = FloatVector.fromArray(FLOAT, c, c0 + LANES).mul(factorM);
-    FloatVector c0R = FloatVector.fromArray(FLOAT, c, c0 + 2 * LANES).mul(factorR);
+    FloatVector c0R = FloatVector.fromArray(FLOAT, c, c0 + LANES).mul(factorR);
     FloatVector c1L = FloatVector.fromArray(FLOAT, c, c0 + 1 * COLUMNS).mul(factorL);
-    FloatVector c1M = FloatVector.fromArray(FLOAT, c, c0 + 1 * COLUMNS + LANES).mul(factorM);
-    FloatVector c1R = FloatVector.fromArray(FLOAT, c, c0 + 1 * COLUMNS + 2 * LANES).mul(factorR);
+    FloatVector c1R = FloatVector.fromArray(FLOAT, c, c0 + 1 * COLUMNS + LANES).mul(factorR);
     FloatVector c2L = FloatVector.fromArray(FLOAT, c, c0 + 2 * COLUMNS).mul(factorL);
-    FloatVector c2M = FloatVector.fromArray(FLOAT, c, c0 + 2 * COLUMNS + LANES).mul(factorM);
-    FloatVector c2R = FloatVector.fromArray(FLOAT, c, c0 + 2 * COLUMNS + 2 * LANES).mul(factorR);
+    FloatVector c2R = FloatVector.fromArray(FLOAT, c, c0 + 2 * COLUMNS + LANES).mul(factorR);
     FloatVector c3L = FloatVector.fromArray(FLOAT, c, c0 + 3 * COLUMNS).mul(factorL);
-    FloatVector c3M = FloatVector.fromArray(FLOAT, c, c0 + 3 * COLUMNS + LANES).mul(factorM);
-    FloatVector c3R = FloatVector.fromArray(FLOAT, c, c0 + 3 * COLUMNS + 2 * LANES).mul(factorR);
+    FloatVector c3R = FloatVector.fromArray(FLOAT, c, c0 + 3 * COLUMNS + LANES).mul(factorR);
     FloatVector c4L = FloatVector.fromArray(FLOAT, c, c0 + 4 * COLUMNS).mul(factorL);
-    FloatVector c4M = FloatVector.fromArray(FLOAT, c, c0 + 4 * COLUMNS + LANES).mul(factorM);
-    FloatVector c4R = FloatVector.fromArray(FLOAT, c, c0 + 4 * COLUMNS + 2 * LANES).mul(factorR);
+    FloatVector c4R = FloatVector.fromArray(FLOAT, c, c0 + 4 * COLUMNS + LANES).mul(factorR);
     FloatVector c5L = FloatVector.fromArray(FLOAT, c, c0 + 5 * COLUMNS).mul(factorL);
-    FloatVector c5M = FloatVector.fromArray(FLOAT, c, c0 + 5 * COLUMNS + LANES).mul(factorM);
-    FloatVector c5R = FloatVector.fromArray(FLOAT, c, c0 + 5 * COLUMNS + 2 * LANES).mul(factorR);
+    FloatVector c5R = FloatVector.fromArray(FLOAT, c, c0 + 5 * COLUMNS + LANES).mul(factorR);
     FloatVector c6L = FloatVector.fromArray(FLOAT, c, c0 + 6 * COLUMNS).mul(factorL);
-    FloatVector c6M = FloatVector.fromArray(FLOAT, c, c0 + 6 * COLUMNS + LANES).mul(factorM);
-    FloatVector c6R = FloatVector.fromArray(FLOAT, c, c0 + 6 * COLUMNS + 2 * LANES).mul(factorR);
+    FloatVector c6R = FloatVector.fromArray(FLOAT, c, c0 + 6 * COLUMNS + LANES).mul(factorR);
     FloatVector c7L = FloatVector.fromArray(FLOAT, c, c0 + 7 * COLUMNS).mul(factorL);
-    FloatVector c7M = FloatVector.fromArray(FLOAT, c, c0 + 7 * COLUMNS + LANES).mul(factorM);
-    FloatVector c7R = FloatVector.fromArray(FLOAT, c, c0 + 7 * COLUMNS + 2 * LANES).mul(factorR);
+    FloatVector c7R = FloatVector.fromArray(FLOAT, c, c0 + 7 * COLUMNS + LANES).mul(factorR);
     for (int k = 0; k < depth; k++) {
       FloatVector bL = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS);
-      FloatVector bM = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS + LANES);
-      FloatVector bR = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS + 2 * LANES);
+      FloatVector bR = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS + LANES);
       FloatVector ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS]);
       c0L = ak.fma(bL, c0L);
-      c0M = ak.fma(bM, c0M);
       c0R = ak.fma(bR, c0R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 1]);
       c1L = ak.fma(bL, c1L);
-      c1M = ak.fma(bM, c1M);
       c1R = ak.fma(bR, c1R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 2]);
       c2L = ak.fma(bL, c2L);
-      c2M = ak.fma(bM, c2M);
       c2R = ak.fma(bR, c2R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 3]);
       c3L = ak.fma(bL, c3L);
-      c3M = ak.fma(bM, c3M);
       c3R = ak.fma(bR, c3R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 4]);
       c4L = ak.fma(bL, c4L);
-      c4M = ak.fma(bM, c4M);
       c4R = ak.fma(bR, c4R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 5]);
       c5L = ak.fma(bL, c5L);
-      c5M = ak.fma(bM, c5M);
       c5R = ak.fma(bR, c5R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 6]);
       c6L = ak.fma(bL, c6L);
-      c6M = ak.fma(bM, c6M);
       c6R = ak.fma(bR, c6R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 7]);
       c7L = ak.fma(bL, c7L);
-      c7M = ak.fma(bM, c7M);
       c7R = ak.fma(bR, c7R);
     }
     c0L.intoArray(c, c0);
-    c0M.intoArray(c, c0 + LANES);
-    c0R.intoArray(c, c0 + 2 * LANES);
+    c0R.intoArray(c, c0 + LANES);
     c1L.intoArray(c, c0 + 1 * COLUMNS);
-    c1M.intoArray(c, c0 + 1 * COLUMNS + LANES);
-    c1R.intoArray(c, c0 + 1 * COLUMNS + 2 * LANES);
+    c1R.intoArray(c, c0 + 1 * COLUMNS + LANES);
     c2L.intoArray(c, c0 + 2 * COLUMNS);
-    c2M.intoArray(c, c0 + 2 * COLUMNS + LANES);
-    c2R.intoArray(c, c0 + 2 * COLUMNS + 2 * LANES);
+    c2R.intoArray(c, c0 + 2 * COLUMNS + LANES);
     c3L.intoArray(c, c0 + 3 * COLUMNS);
-    c3M.intoArray(c, c0 + 3 * COLUMNS + LANES);
-    c3R.intoArray(c, c0 + 3 * COLUMNS + 2 * LANES);
+    c3R.intoArray(c, c0 + 3 * COLUMNS + LANES);
     c4L.intoArray(c, c0 + 4 * COLUMNS);
-    c4M.intoArray(c, c0 + 4 * COLUMNS + LANES);
-    c4R.intoArray(c, c0 + 4 * COLUMNS + 2 * LANES);
+    c4R.intoArray(c, c0 + 4 * COLUMNS + LANES);
     c5L.intoArray(c, c0 + 5 * COLUMNS);
-    c5M.intoArray(c, c0 + 5 * COLUMNS + LANES);
-    c5R.intoArray(c, c0 + 5 * COLUMNS + 2 * LANES);
+    c5R.intoArray(c, c0 + 5 * COLUMNS + LANES);
     c6L.intoArray(c, c0 + 6 * COLUMNS);
-    c6M.intoArray(c, c0 + 6 * COLUMNS + LANES);
-    c6R.intoArray(c, c0 + 6 * COLUMNS + 2 * LANES);
+    c6R.intoArray(c, c0 + 6 * COLUMNS + LANES);
     c7L.intoArray(c, c0 + 7 * COLUMNS);
-    c7M.intoArray(c, c0 + 7 * COLUMNS + LANES);
-    c7R.intoArray(c, c0 + 7 * COLUMNS + 2 * LANES);
+    c7R.intoArray(c, c0 + 7 * COLUMNS + LANES);
   }
 
   private static void addValues4(
       float[] c, int c0, float[] factor, float[] a, int a0, float[] b, int b0, int depth) {
     // c [4][COLUMNS], factor [COLUMNS], a [depth][ROWS], b [depth][COLUMNS]
     FloatVector factorL = FloatVector.fromArray(FLOAT, factor, 0);
-    FloatVector factorM = FloatVector.fromArray(FLOAT, factor, LANES);
-    FloatVector factorR = FloatVector.fromArray(FLOAT, factor, 2 * LANES);
+    FloatVector factorR = FloatVector.fromArray(FLOAT, factor, LANES);
     FloatVector c0L = FloatVector.fromArray(FLOAT, c, c0).mul(factorL);
-    FloatVector c0M = FloatVector.fromArray(FLOAT, c, c0 + LANES).mul(factorM);
-    FloatVector c0R = FloatVector.fromArray(FLOAT, c, c0 + 2 * LANES).mul(factorR);
+    FloatVector c0R = FloatVector.fromArray(FLOAT, c, c0 + LANES).mul(factorR);
     FloatVector c1L = FloatVector.fromArray(FLOAT, c, c0 + 1 * COLUMNS).mul(factorL);
-    FloatVector c1M = FloatVector.fromArray(FLOAT, c, c0 + 1 * COLUMNS + LANES).mul(factorM);
-    FloatVector c1R = FloatVector.fromArray(FLOAT, c, c0 + 1 * COLUMNS + 2 * LANES).mul(factorR);
+    FloatVector c1R = FloatVector.fromArray(FLOAT, c, c0 + 1 * COLUMNS + LANES).mul(factorR);
     FloatVector c2L = FloatVector.fromArray(FLOAT, c, c0 + 2 * COLUMNS).mul(factorL);
-    FloatVector c2M = FloatVector.fromArray(FLOAT, c, c0 + 2 * COLUMNS + LANES).mul(factorM);
-    FloatVector c2R = FloatVector.fromArray(FLOAT, c, c0 + 2 * COLUMNS + 2 * LANES).mul(factorR);
+    FloatVector c2R = FloatVector.fromArray(FLOAT, c, c0 + 2 * COLUMNS + LANES).mul(factorR);
     FloatVector c3L = FloatVector.fromArray(FLOAT, c, c0 + 3 * COLUMNS).mul(factorL);
-    FloatVector c3M = FloatVector.fromArray(FLOAT, c, c0 + 3 * COLUMNS + LANES).mul(factorM);
-    FloatVector c3R = FloatVector.fromArray(FLOAT, c, c0 + 3 * COLUMNS + 2 * LANES).mul(factorR);
+    FloatVector c3R = FloatVector.fromArray(FLOAT, c, c0 + 3 * COLUMNS + LANES).mul(factorR);
     for (int k = 0; k < depth; k++) {
       FloatVector bL = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS);
-      FloatVector bM = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS + LANES);
-      FloatVector bR = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS + 2 * LANES);
+      FloatVector bR = FloatVector.fromArray(FLOAT, b, b0 + k * COLUMNS + LANES);
       FloatVector ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS]);
       c0L = ak.fma(bL, c0L);
-      c0M = ak.fma(bM, c0M);
       c0R = ak.fma(bR, c0R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 1]);
       c1L = ak.fma(bL, c1L);
-      c1M = ak.fma(bM, c1M);
       c1R = ak.fma(bR, c1R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 2]);
       c2L = ak.fma(bL, c2L);
-      c2M = ak.fma(bM, c2M);
       c2R = ak.fma(bR, c2R);
       ak = FloatVector.broadcast(FLOAT, a[a0 + k * ROWS + 3]);
       c3L = ak.fma(bL, c3L);
-      c3M = ak.fma(bM, c3M);
       c3R = ak.fma(bR, c3R);
     }
     c0L.intoArray(c, c0);
-    c0M.intoArray(c, c0 + LANES);
-    c0R.intoArray(c, c0 + 2 * LANES);
+    c0R.intoArray(c, c0 + LANES);
     c1L.intoArray(c, c0 + 1 * COLUMNS);
-    c1M.intoArray(c, c0 + 1 * COLUMNS + LANES);
-    c1R.intoArray(c, c0 + 1 * COLUMNS + 2 * LANES);
+    c1R.intoArray(c, c0 + 1 * COLUMNS + LANES);
     c2L.intoArray(c, c0 + 2 * COLUMNS);
-    c2M.intoArray(c, c0 + 2 * COLUMNS + LANES);
-    c2R.intoArray(c, c0 + 2 * COLUMNS + 2 * LANES);
+    c2R.intoArray(c, c0 + 2 * COLUMNS + LANES);
     c3L.intoArray(c, c0 + 3 * COLUMNS);
-    c3M.intoArray(c, c0 + 3 * COLUMNS + LANES);
-    c3R.intoArray(c, c0 + 3 * COLUMNS + 2 * LANES);
+    c3R.intoArray(c, c0 + 3 * COLUMNS + LANES);
   }
 }

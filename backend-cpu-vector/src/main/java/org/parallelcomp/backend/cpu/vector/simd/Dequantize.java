@@ -331,8 +331,8 @@ public final class Dequantize {
 
   /**
    * Q6_K: each half of 128 elements has 64 bytes of low nibbles and 32 bytes of high bits. Quarter
-   * r of a half takes the nibbles of bytes {@code 32 (r mod 2) + i} (low for r < 2, else high) and
-   * bits 2r, 2r+1 of high byte i; every 16 elements have a signed scale.
+   * r of a half takes the nibbles of bytes {@code 32 (r mod 2) + i} (low for the first two
+   * quarters, else high) and bits 2r, 2r+1 of high byte i; every 16 elements have a signed scale.
    */
   private static void q6k(MemorySegment segment, long from, int blocks, float[] to, int at) {
     for (int block = 0; block < blocks; block++) {

@@ -15,14 +15,30 @@ import java.lang.foreign.MemorySegment;
 public record Heads(
     MemorySegment segment, long offset, long tokenStride, long headStride, int headDim) {
 
-  /** Copies one head of one token to an array. */
-  void read(int token, int head, float[] to, int at) {
-    MemorySegment.copy(segment, Dequantize.LE_FLOAT, byteOf(token, head), to, at, headDim);
+  /** Copies neighbouring heads of one token to an array. */
+  void read(int token, int head, int count, float[] to, int at) {
+    long from = byteOf(token, head);
+    if (headStride == 4L * headDim) {
+      MemorySegment.copy(segment, Dequantize.LE_FLOAT, from, to, at, count * headDim);
+    } else {
+      for (int i = 0; i < count; i++) {
+        long start = from + i * headStride;
+        MemorySegment.copy(segment, Dequantize.LE_FLOAT, start, to, at + i * headDim, headDim);
+      }
+    }
   }
 
-  /** Copies an array to one head of one token. */
-  void write(int token, int head, float[] from, int at) {
-    MemorySegment.copy(from, at, segment, Dequantize.LE_FLOAT, byteOf(token, head), headDim);
+  /** Copies an array to neighbouring heads of one token. */
+  void write(int token, int head, int count, float[] from, int at) {
+    long to = byteOf(token, head);
+    if (headStride == 4L * headDim) {
+      MemorySegment.copy(from, at, segment, Dequantize.LE_FLOAT, to, count * headDim);
+    } else {
+      for (int i = 0; i < count; i++) {
+        long start = to + i * headStride;
+        MemorySegment.copy(from, at + i * headDim, segment, Dequantize.LE_FLOAT, start, headDim);
+      }
+    }
   }
 
   private long byteOf(int token, int head) {

@@ -18,7 +18,7 @@ import jdk.incubator.vector.FloatVector;
  */
 public final class MassAttention {
   /** Keys of a task. */
-  public static final int KEYS = 4 * COLUMNS;
+  public static final int KEYS = 6 * COLUMNS;
 
   private static final FloatVector LANE_NUMBERS = FloatVector.zero(FLOAT).addIndex(1);
 
@@ -141,7 +141,7 @@ public final class MassAttention {
     for (int r = 0; r < ROWS; r++) {
       if (row + r < group.rows()) {
         int query = (row + r) * group.group() + head;
-        group.readQuery(query, local.rows, 0);
+        group.readQueries(query, 1, local.rows, 0);
         float logSum = group.readLogSumExp(query) * Exponential.LOG2_E;
         // A query that sees no key has -infinity, and gives nothing.
         local.logSums[r] = logSum == Float.NEGATIVE_INFINITY ? Float.POSITIVE_INFINITY : logSum;

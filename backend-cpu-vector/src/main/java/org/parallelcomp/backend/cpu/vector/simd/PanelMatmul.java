@@ -12,6 +12,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Matrix product for many rows (prefill): {@code C[M,N] = A[M,K] W[N,K]^T}, optionally plus a bias
@@ -48,10 +49,10 @@ public final class PanelMatmul {
   static final int PANEL_FLOATS = 1 << 20;
 
   /** Row tiles in a strip: a panel is read from the shared cache once for 4 x 12 rows of A. */
-  private static final int STRIP_TILES = 4;
+  static final int STRIP_TILES = 4;
 
   /** Rows of A in a strip. */
-  private static final int STRIP_ROWS = STRIP_TILES * ROWS;
+  static final int STRIP_ROWS = STRIP_TILES * ROWS;
 
   /** Tasks per worker to aim at, so that a worker that is held up costs little. */
   private static final int TASKS_PER_WORKER = 8;
@@ -67,7 +68,7 @@ public final class PanelMatmul {
   /** Memory of the products of one caller; reuse it. Not for two products at a time. */
   public static final class Scratch {
     private float[] panels = new float[0];
-    private final Local[] locals;
+    final Local[] locals;
 
     /** For products that use {@code workers} workers. */
     public Scratch(int workers) {
@@ -86,7 +87,7 @@ public final class PanelMatmul {
   }
 
   /** Memory of one worker. */
-  private static final class Local {
+  static final class Local {
     /** LANES rows of W, and room for the other side of a transposition step. */
     private final float[] rows = new float[LANES * UNPACK_DEPTH];
 
@@ -129,7 +130,7 @@ public final class PanelMatmul {
       long aStride,
       int m,
       WeightMatrix w,
-      float[] bias,
+      float @Nullable [] bias,
       MemorySegment c,
       long cOffset,
       long cStride,
@@ -191,7 +192,7 @@ public final class PanelMatmul {
       long aStride,
       int m,
       WeightMatrix w,
-      float[] bias,
+      float @Nullable [] bias,
       MemorySegment c,
       long cOffset,
       long cStride,
@@ -201,8 +202,7 @@ public final class PanelMatmul {
    * Unpacks one panel: rows {@code panel * COLUMNS …} of W, to slot {@code slot} of {@code to},
    * laid out as {@code [slice][DEPTH][COLUMNS]}. Rows past the end of W become zeros.
    */
-  private static void unpack(
-      WeightMatrix w, int panel, float[] to, int slot, int slices, Local local) {
+  static void unpack(WeightMatrix w, int panel, float[] to, int slot, int slices, Local local) {
     int panelAt = slot * slices * DEPTH * COLUMNS;
     BlockFormat format = w.format();
     for (int half = 0; half < COLUMNS; half += LANES) {

@@ -117,7 +117,7 @@ public final class RowAttention {
     // pass 1: scores of all keys of the range, to the base 2
     float scale = group.scale() * Exponential.LOG2_E;
     for (int query = 0; query < queryCount; query++) {
-      group.readQuery(query, queries, query * headDim);
+      group.readQueries(query, 1, queries, query * headDim);
     }
     for (int i = 0; i < queryCount * headDim; i++) {
       queries[i] *= scale;
@@ -266,7 +266,8 @@ public final class RowAttention {
         partials[out + dim] = sum == 0 ? 0 : (float) (partials[out + dim] / sum);
       }
       double logSum = sum == 0 ? Double.NEGATIVE_INFINITY : max * Exponential.LN_2 + Math.log(sum);
-      group.writeResult(query, partials, out, logSum);
+      group.writeOutputs(query, 1, partials, out);
+      group.writeLogSumExp(query, logSum);
     }
   }
 }

@@ -5,6 +5,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The caller and {@code count - 1} daemon threads, which spin for a moment between calls and then
@@ -46,9 +47,9 @@ public final class SpinningWorkers implements Workers, AutoCloseable {
 
   // Written before `claim` is set, read after it was read: see runTasks.
   private volatile int tasks;
-  private volatile TaskBody body;
+  private volatile @Nullable TaskBody body;
 
-  private volatile Thread waitingCaller;
+  private volatile @Nullable Thread waitingCaller;
   private volatile boolean closed;
 
   /**

@@ -20,11 +20,11 @@ public final class TiledAttention {
   /** From this number of queries of a kv head on it is faster than {@link RowAttention}. */
   public static final int FEWEST_QUERIES = 16;
 
-  /** Keys of a block: their weights, 24 KiB at 16 lanes, fit half of the first-level cache. */
+  /** Keys of a block: their weights, 16 KiB at 16 lanes, fit a third of the first-level cache. */
   static final int KEYS = 128;
 
   /** Tiles of a task: packing a block then costs a few percent of using it. */
-  private static final int MOST_TILES = 16;
+  private static final int MOST_TILES = 24;
 
   /** Floats of queries and outputs of a task: 512 KiB, half of a second-level cache. */
   private static final int MOST_TILE_FLOATS = 1 << 17;
@@ -53,6 +53,7 @@ public final class TiledAttention {
   private static final class Local {
     private final float[] weights = new float[KEYS * COLUMNS];
     private final float[] newMax = new float[COLUMNS];
+    private final float[] ignored = new float[COLUMNS];
     private final float[] factor = new float[COLUMNS];
     private final float[] limit = new float[COLUMNS];
     private final float[] max = new float[MOST_TILES * COLUMNS];
@@ -65,6 +66,7 @@ public final class TiledAttention {
 
     private void reserve(int headDim, int paddedDim, int tiles) {
       if (values.length < KEYS * paddedDim) {
+        // Blocks of keys, or the queries of a row: at most COLUMNS of them.
         rows = new float[KEYS * headDim];
         keys = new float[KEYS * paddedDim];
         values = new float[KEYS * paddedDim];
@@ -148,27 +150,27 @@ public final class TiledAttention {
     int state = tile * COLUMNS;
     int tileFloats = tile * paddedDim * COLUMNS;
 
-    // pass 1: scores and their maximum. Rows past the last key repeat it, so they change no
-    // maximum, unless the tile sees less than the block.
+    // pass 1: scores and their maximum, with a look at the limits only where some query has one
+    int seenByAll = Math.clamp(group.limit(firstQuery) - key, 0, keys) / ROWS * ROWS;
     System.arraycopy(local.max, state, local.newMax, 0, COLUMNS);
     for (int k = 0; k < keys; k += ROWS) {
       AttentionTile.scores(
           local.weights,
           k * COLUMNS,
-          local.newMax,
+          k < seenByAll ? local.newMax : local.ignored,
           local.keys,
           k * headDim,
           local.queries,
           tileFloats,
           headDim);
     }
-    if (key + keys > group.limit(firstQuery) || keys < blockKeys && keys % ROWS != 0) {
-      System.arraycopy(local.max, state, local.newMax, 0, COLUMNS);
+    if (seenByAll < keys) {
       for (int column = 0; column < COLUMNS; column++) {
         int query = Math.min(firstQuery + column, lastQuery);
-        local.limit[column] = group.limit(query) - key;
+        local.limit[column] = group.limit(query) - key - seenByAll;
       }
-      AttentionTile.mask(local.weights, 0, local.newMax, local.limit, keys);
+      AttentionTile.mask(
+          local.weights, seenByAll * COLUMNS, local.newMax, local.limit, keys - seenByAll);
     }
 
     // pass 2: weights relative to the new maximum
@@ -197,11 +199,15 @@ public final class TiledAttention {
     float[] packed = local.queries;
     int at = tile * paddedDim * COLUMNS;
     Arrays.fill(packed, at, at + headDim * COLUMNS, 0);
-    for (int column = 0; column < count; column++) {
-      task.group.readQuery(first + column, local.rows, 0);
-      for (int dim = 0; dim < headDim; dim++) {
-        packed[at + dim * COLUMNS + column] = local.rows[dim] * scale;
+    for (int column = 0; column < count; ) {
+      int heads = task.group.sameRow(first + column, count - column);
+      task.group.readQueries(first + column, heads, local.rows, 0);
+      for (int head = 0; head < heads; head++) {
+        for (int dim = 0; dim < headDim; dim++) {
+          packed[at + dim * COLUMNS + column + head] = local.rows[head * headDim + dim] * scale;
+        }
       }
+      column += heads;
     }
   }
 
@@ -272,14 +278,21 @@ public final class TiledAttention {
     int first = task.fromQuery + tile * COLUMNS;
     int count = Math.min(COLUMNS, task.toQuery - first);
     int at = tile * paddedDim * COLUMNS;
-    for (int column = 0; column < count; column++) {
-      float sum = local.sum[tile * COLUMNS + column];
-      float factor = sum == 0 ? 0 : 1 / sum;
-      for (int dim = 0; dim < headDim; dim++) {
-        local.rows[dim] = local.out[at + dim * COLUMNS + column] * factor;
+    for (int column = 0; column < count; ) {
+      int heads = task.group.sameRow(first + column, count - column);
+      for (int head = 0; head < heads; head++) {
+        int state = tile * COLUMNS + column + head;
+        float sum = local.sum[state];
+        float factor = sum == 0 ? 0 : 1 / sum;
+        for (int dim = 0; dim < headDim; dim++) {
+          int from = at + dim * COLUMNS + column + head;
+          local.rows[head * headDim + dim] = local.out[from] * factor;
+        }
+        double logSum = local.max[state] * Exponential.LN_2 + Math.log(sum);
+        task.group.writeLogSumExp(first + column + head, logSum);
       }
-      double logSum = local.max[tile * COLUMNS + column] * Exponential.LN_2 + Math.log(sum);
-      task.group.writeResult(first + column, local.rows, 0, logSum);
+      task.group.writeOutputs(first + column, heads, local.rows, 0);
+      column += heads;
     }
   }
 

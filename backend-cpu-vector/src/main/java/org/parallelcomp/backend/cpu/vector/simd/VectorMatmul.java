@@ -21,6 +21,7 @@ import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Matrix product for few rows (decode): {@code y[M,N] = x[M,K] W[N,K]^T}, W read once, straight
@@ -86,7 +87,7 @@ public final class VectorMatmul {
   /** One of several products of the same x: {@code y[M,N] = x W^T + bias}, or added to y. */
   public record Product(
       WeightMatrix w,
-      float[] bias,
+      float @Nullable [] bias,
       MemorySegment y,
       long yOffset,
       long yStride,
@@ -99,7 +100,7 @@ public final class VectorMatmul {
       long xStride,
       int m,
       WeightMatrix w,
-      float[] bias,
+      float @Nullable [] bias,
       MemorySegment y,
       long yOffset,
       long yStride,

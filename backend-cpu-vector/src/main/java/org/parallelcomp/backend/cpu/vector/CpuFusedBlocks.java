@@ -1,0 +1,225 @@
+package org.parallelcomp.backend.cpu.vector;
+
+import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.AttentionBlock;
+import org.parallelcomp.api.backend.FeedForwardBlock;
+import org.parallelcomp.api.backend.Rope;
+import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.cpu.vector.simd.Elementwise;
+import org.parallelcomp.backend.cpu.vector.simd.StripMatmul;
+import org.parallelcomp.backend.cpu.vector.simd.StripMatmul.Panels;
+import org.parallelcomp.backend.cpu.vector.simd.StripMatmul.Strip;
+import org.parallelcomp.backend.cpu.vector.simd.WeightMatrix;
+
+/**
+ * The fused blocks for many rows. The weights of a block are unpacked once, in one hand-over to the
+ * workers; in a second one each worker takes strips of {@link StripMatmul#ROWS} rows through the
+ * whole block, so that no activation between two products leaves its cache.
+ */
+final class CpuFusedBlocks {
+  /** Floats of unpacked weights at once: 16 MiB, which a shared cache still streams. */
+  private static final long MOST_FLOATS = 1 << 22;
+
+  /** Strips per worker below which the workers would end at too different times. */
+  private static final int FEWEST_STRIPS = 3;
+
+  private final CpuKernels kernels;
+  private final Panels[] panels = {new Panels(), new Panels(), new Panels(), new Panels()};
+  private final Strip[] strips;
+
+  CpuFusedBlocks(CpuKernels kernels) {
+    this.kernels = kernels;
+    this.strips = new Strip[kernels.workers().count()];
+    for (int i = 0; i < strips.length; i++) {
+      strips[i] = new Strip();
+    }
+  }
+
+  /** Returns whether a block of these weights and so many rows is better done here. */
+  boolean fits(long rows, Tensor... weights) {
+    long floats = 0;
+    for (Tensor weight : weights) {
+      floats += StripMatmul.floats(CpuKernels.matrix(weight));
+    }
+    return floats <= MOST_FLOATS
+        && rows >= (long) FEWEST_STRIPS * StripMatmul.ROWS * kernels.workers().count();
+  }
+
+  /** See {@link org.parallelcomp.api.backend.DecoderOps#attentionInput}. */
+  void attentionInput(
+      Tensor queries,
+      Tensor keys,
+      Tensor values,
+      AttentionBlock block,
+      Tensor hidden,
+      Tensor positions,
+      Rope rope) {
+    Rows in = Rows.floats(hidden);
+    Projection[] projections = {
+      new Projection(queries, panels[0], block.queryBias(), block.queryNorm(), true),
+      new Projection(keys, panels[1], block.keyBias(), block.keyNorm(), true),
+      new Projection(values, panels[2], block.valueBias(), null, false)
+    };
+    float[] norm = CpuHostTransfer.floats(block.norm());
+    int[] ofToken = Rows.ints(positions).toInts();
+    RopeTable table = RopeTable.of(rope);
+    int hiddenDim = in.length();
+    unpack(block.query(), block.key(), block.value());
+    forStrips(
+        in.count(),
+        (first, rows, worker) -> {
+          Strip strip = strips[worker];
+          strip.reserve(hiddenDim, 0);
+          float[] row = kernels.scratch(worker, 0, hiddenDim);
+          float[] cos = kernels.scratch(worker, 1, table.dims());
+          float[] sin = kernels.scratch(worker, 2, table.dims());
+
+          // pass 1: norm
+          for (int r = 0; r < rows; r++) {
+            in.read(first + r, row, 0);
+            Elementwise.rmsNorm(row, 0, row, 0, norm, hiddenDim, block.epsilon());
+            strip.setRow(r, row, hiddenDim);
+          }
+
+          // pass 2: products, norm of each head, rotation
+          for (Projection projection : projections) {
+            int width = projection.heads * projection.headDim;
+            float[] out = kernels.scratch(worker, 3, StripMatmul.ROWS * width);
+            strip.multiply(out, projection.panels, rows);
+            for (int r = 0; r < rows; r++) {
+              if (projection.rotated) {
+                table.load(ofToken[first + r], cos, sin);
+              }
+              projection.finish(out, r * width, first + r, block.epsilon(), table, cos, sin);
+            }
+          }
+        });
+  }
+
+  /** What becomes of one of the three products of the normed rows. */
+  private static final class Projection {
+    private final Rows to;
+    private final Panels panels;
+    private final float @Nullable [] bias;
+    private final float @Nullable [] norm;
+    private final boolean rotated;
+    private final int heads;
+    private final int headDim;
+
+    Projection(
+        Tensor to, Panels panels, @Nullable Tensor bias, @Nullable Tensor norm, boolean rotated) {
+      this.to = Rows.floats(to);
+      this.panels = panels;
+      this.bias = CpuKernels.vector(bias);
+      this.norm = CpuKernels.vector(norm);
+      this.rotated = rotated;
+      this.heads = to.shape().intDim(1);
+      this.headDim = to.shape().intDim(2);
+    }
+
+    void finish(
+        float[] out, int at, int token, float epsilon, RopeTable table, float[] cos, float[] sin) {
+      if (bias != null) {
+        Elementwise.add(out, at, bias, 0, heads * headDim);
+      }
+      for (int head = 0; head < heads; head++) {
+        int from = at + head * headDim;
+        if (norm != null) {
+          Elementwise.rmsNorm(out, from, out, from, norm, headDim, epsilon);
+        }
+        if (rotated) {
+          table.rotate(out, from, cos, sin);
+        }
+        to.write((long) token * heads + head, out, from);
+      }
+    }
+  }
+
+  /** See {@link org.parallelcomp.api.backend.DecoderOps#attentionOutputAndFeedForward}. */
+  void attentionOutputAndFeedForward(
+      Tensor hidden, Tensor attended, AttentionBlock attention, FeedForwardBlock feedForward) {
+    Rows inOut = Rows.floats(hidden);
+    Rows heads = Rows.floats(attended);
+    int hiddenDim = inOut.length();
+    int headCount = attended.shape().intDim(1);
+    int attendedDim = headCount * heads.length();
+    int feedForwardDim = feedForward.gate().shape().intDim(0);
+    float @Nullable [] bias = CpuKernels.vector(attention.outputBias());
+    float[] norm = CpuHostTransfer.floats(feedForward.norm());
+    unpack(attention.output(), feedForward.gate(), feedForward.up(), feedForward.down());
+    forStrips(
+        inOut.count(),
+        (first, rows, worker) -> {
+          Strip strip = strips[worker];
+          int widest = Math.max(attendedDim, Math.max(hiddenDim, feedForwardDim));
+          strip.reserve(widest, widest);
+          float[] row = kernels.scratch(worker, 0, Math.max(attendedDim, hiddenDim));
+          float[] out = kernels.scratch(worker, 3, StripMatmul.ROWS * hiddenDim);
+          float[] sums = kernels.scratch(worker, 1, StripMatmul.ROWS * hiddenDim);
+
+          // pass 1: output of the attention, added to the hidden rows; norm
+          for (int r = 0; r < rows; r++) {
+            for (int head = 0; head < headCount; head++) {
+              heads.read((first + r) * (long) headCount + head, row, head * heads.length());
+            }
+            strip.setRow(r, row, attendedDim);
+          }
+          strip.multiply(sums, panels[0], rows);
+          for (int r = 0; r < rows; r++) {
+            int at = r * hiddenDim;
+            inOut.read(first + r, out, at);
+            Elementwise.add(out, at, sums, at, hiddenDim);
+            if (bias != null) {
+              Elementwise.add(out, at, bias, 0, hiddenDim);
+            }
+            Elementwise.rmsNorm(row, 0, out, at, norm, hiddenDim, feedForward.epsilon());
+            strip.setRow(r, row, hiddenDim);
+          }
+
+          // pass 2: the gated product, and its product, added to the hidden rows
+          strip.multiplyGated(panels[1], panels[2], rows);
+          strip.multiply(sums, panels[3], rows);
+          for (int r = 0; r < rows; r++) {
+            Elementwise.add(out, r * hiddenDim, sums, r * hiddenDim, hiddenDim);
+            inOut.write(first + r, out, r * hiddenDim);
+          }
+        });
+  }
+
+  /** Unpacks matrices to the panels of the same number. */
+  private void unpack(Tensor... weights) {
+    int[] firstTask = new int[weights.length + 1];
+    for (int i = 0; i < weights.length; i++) {
+      WeightMatrix matrix = CpuKernels.matrix(weights[i]);
+      panels[i].set(matrix);
+      firstTask[i + 1] = firstTask[i] + panels[i].count();
+    }
+    kernels
+        .workers()
+        .run(
+            firstTask[weights.length],
+            (task, worker) -> {
+              int i = 0;
+              while (task >= firstTask[i + 1]) {
+                i++;
+              }
+              panels[i].unpack(task - firstTask[i], kernels.panelScratch, worker);
+            });
+  }
+
+  private interface StripBody {
+    void run(int firstRow, int rows, int worker);
+  }
+
+  private void forStrips(long rows, StripBody body) {
+    int count = Math.toIntExact(rows);
+    kernels
+        .workers()
+        .run(
+            Math.ceilDiv(count, StripMatmul.ROWS),
+            (task, worker) -> {
+              int first = task * StripMatmul.ROWS;
+              body.run(first, Math.min(StripMatmul.ROWS, count - first), worker);
+            });
+  }
+}
