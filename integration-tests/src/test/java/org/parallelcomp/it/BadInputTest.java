@@ -37,8 +37,6 @@ class BadInputTest {
   private static final int UNSUPPORTED = 3;
   private static final int RESOURCES = 4;
 
-  private static final String NATIVE_ACCESS =
-      "--enable-native-access=ai.djl.tokenizers,ai.djl.api,com.sun.jna";
   private static final String QUESTION = "Where does Mira keep the silver key?";
   private static final String PRESETS =
       "full, parallelcomp, parallelcomp-calibrated, parallelcomp-paper, parallelcomp-reread,"
@@ -360,7 +358,7 @@ class BadInputTest {
   void aBudgetAboveTheTextIsNoMistake() {
     Command.Outcome outcome =
         Command.onModulePath(
-            List.of(NATIVE_ACCESS),
+            Command.LAUNCHER_OPTIONS,
             "ask",
             "-q",
             "-t",
@@ -381,9 +379,11 @@ class BadInputTest {
 
   /** Runs the command; "@" stands for the folder of the files. */
   private static Command.Outcome run(List<String> arguments) {
+    var options = new ArrayList<>(Command.LAUNCHER_OPTIONS);
+    // Nothing runs long enough here for the optimising compiler.
+    options.add("-XX:TieredStopAtLevel=1");
     return Command.onModulePath(
-        // Nothing runs long enough here for the optimising compiler.
-        List.of("-XX:TieredStopAtLevel=1", NATIVE_ACCESS),
+        options,
         arguments.stream()
             .map(argument -> argument.replace("@", folder.toString()))
             .toArray(String[]::new));

@@ -12,6 +12,12 @@ import java.util.stream.Collectors;
 
 /** Runs processes as a user would, with the Java that runs the tests, and waits for their end. */
 final class Command {
+  /** What the launcher adds to run on the module path. */
+  static final List<String> LAUNCHER_OPTIONS =
+      List.of(
+          "--add-modules=ALL-MODULE-PATH",
+          "--enable-native-access=ai.djl.tokenizers,ai.djl.api,com.sun.jna");
+
   private static final String MAIN = "org.parallelcomp.cli.Main";
 
   /** Only against a hang: a hundred times what a slow machine needs. */
@@ -29,7 +35,7 @@ final class Command {
    */
   record Outcome(int status, String out, String err, List<String> warnings) {}
 
-  /** Runs the command on the module path, as the launcher does. */
+  /** Runs the command on the module path. */
   static Outcome onModulePath(List<String> javaOptions, String... arguments) {
     List<String> line = java(javaOptions);
     line.addAll(List.of("--module-path", Artifacts.distribution().toString()));

@@ -50,10 +50,7 @@ class LaunchTest {
 
     Command.Outcome run(String... arguments) {
       return switch (this) {
-        case MODULE_PATH ->
-            Command.onModulePath(
-                List.of("--enable-native-access=ai.djl.tokenizers,ai.djl.api,com.sun.jna"),
-                arguments);
+        case MODULE_PATH -> Command.onModulePath(Command.LAUNCHER_OPTIONS, arguments);
         case CLASS_PATH ->
             Command.onClassPath(List.of(VECTOR, "--enable-native-access=ALL-UNNAMED"), arguments);
         case EXECUTABLE_JAR -> jar(List.of(VECTOR), arguments);

@@ -1,6 +1,6 @@
 package org.parallelcomp.it;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
 import java.util.List;
@@ -14,7 +14,7 @@ final class MobyDick {
   private static final List<String> NOTES =
       List.of(
           " Mira keeps the silver key in the lighthouse.",
-          " The special magic number for Lisbon is: 8412067.",
+          " The special magic number for Lisbon is: 7264918.",
           " The train to Vienna leaves at 17:42.");
 
   private MobyDick() {}
@@ -23,7 +23,7 @@ final class MobyDick {
     String text = Engine.readText(SAMPLE);
     for (String note : NOTES) {
       int at = text.indexOf(note);
-      assertEquals(at, text.lastIndexOf(note), note);
+      assertTrue(at >= 0 && at == text.lastIndexOf(note), "once in the sample:" + note);
       text = text.substring(0, at) + text.substring(at + note.length());
     }
     return text;
