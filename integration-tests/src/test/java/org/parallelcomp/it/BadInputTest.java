@@ -121,7 +121,7 @@ class BadInputTest {
             "'@/cut.txt.gz' is a damaged gzip file: Unexpected end of ZLIB input stream.",
             "-t",
             "@/cut.txt.gz"),
-        refusal(USER, "The text is empty.", "-t", "-"),
+        refusal(USER, "Standard input holds no text.", "-t", "-"),
 
         // Models.
         refusal(
