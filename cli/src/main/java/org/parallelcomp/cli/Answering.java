@@ -3,7 +3,6 @@ package org.parallelcomp.cli;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
-import java.nio.charset.CharsetDecoder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -45,20 +44,32 @@ final class Answering {
   }
 
   private String readStandardInput() {
-    ByteBuffer bytes;
+    byte[] bytes;
     try {
-      bytes = ByteBuffer.wrap(streams.in().readAllBytes());
+      bytes = streams.in().readAllBytes();
     } catch (IOException e) {
       throw new InferenceException(
           ErrorCode.FILE_NOT_READABLE, "Standard input cannot be read: " + e.getMessage() + ".", e);
     }
-    CharsetDecoder strict = StandardCharsets.UTF_8.newDecoder();
+    for (int at = 0; at < bytes.length; at++) {
+      if (bytes[at] == 0) {
+        throw new InferenceException(
+            ErrorCode.INVALID_TEXT,
+            "Standard input is no text: it holds a zero byte at offset " + at + ".");
+      }
+    }
+    ByteBuffer rest = ByteBuffer.wrap(bytes);
     try {
-      return strict.decode(bytes).toString();
+      String decoded = StandardCharsets.UTF_8.newDecoder().decode(rest).toString();
+      String text = decoded.startsWith("\uFEFF") ? decoded.substring(1) : decoded;
+      if (text.isBlank()) {
+        throw new InferenceException(ErrorCode.INVALID_TEXT, "Standard input holds no text.");
+      }
+      return text;
     } catch (CharacterCodingException e) {
       throw new InferenceException(
           ErrorCode.INVALID_TEXT,
-          "Standard input is not UTF-8 text: byte " + bytes.position() + " does not fit.",
+          "Standard input is not UTF-8 text: byte " + rest.position() + " does not fit.",
           e);
     }
   }

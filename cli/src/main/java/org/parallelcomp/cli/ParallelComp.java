@@ -104,7 +104,12 @@ final class ParallelComp {
     CommandSpec spec = failure.getCommandLine().getCommandSpec();
     var sentence = new StringBuilder(sentence(failure.getMessage()));
     if (failure instanceof UnmatchedArgumentException unmatched) {
-      nearest(unmatched.getUnmatched().getFirst(), spec)
+      String first = unmatched.getUnmatched().getFirst();
+      if (first.startsWith("-")) {
+        // Words behind an unknown option are left over too, but are no options.
+        sentence.replace(0, sentence.length(), "Unknown option: '" + first + "'.");
+      }
+      nearest(first, spec)
           .ifPresent(name -> sentence.append(" Did you mean '").append(name).append("'?"));
     }
     sentence.append(" See '").append(spec.qualifiedName()).append(" --help'.");

@@ -85,7 +85,7 @@ class AskCommandTest {
 
   @Test
   void readsStandardInput() {
-    byte[] input = "Schön ist es.".getBytes(StandardCharsets.UTF_8);
+    byte[] input = "\uFEFFSchön ist es.".getBytes(StandardCharsets.UTF_8);
 
     assertEquals(0, Run.of(engine, input, false, "ask", "--text", "-", "q").status());
     assertEquals("Schön ist es.", engine.requests.getFirst().text());
@@ -101,6 +101,13 @@ class AskCommandTest {
     assertEquals(
         "parallelcomp: Standard input is not UTF-8 text: byte 2 does not fit.\n", run.err());
     assertTrue(engine.opened.isEmpty(), "nothing is loaded for a text that cannot be used");
+    assertEquals(
+        "parallelcomp: Standard input is no text: it holds a zero byte at offset 1.\n",
+        Run.of(engine, new byte[] {'a', 0, 'b'}, false, "ask", "--text", "-", "q").err());
+    assertEquals(
+        "parallelcomp: Standard input holds no text.\n",
+        Run.of(engine, new byte[] {'\n'}, false, "ask", "--text", "-", "q").err());
+    assertTrue(engine.opened.isEmpty());
   }
 
   @Test

@@ -60,19 +60,20 @@ record ContextRequest(
 
   /** Returns the most tokens of text that fit the trained window. */
   int roomInWindow() {
-    int room = config().trainedWindow() - tokensAround();
+    int promptTokens = prompt.prefix().length + prompt.query().length;
+    long room = (long) config().trainedWindow() - promptTokens - answerTokens;
     if (room < 1) {
       throw new InferenceException(
           ErrorCode.INVALID_TEXT,
           "The question with its prompt takes "
-              + (tokensAround() - answerTokens)
+              + promptTokens
               + " tokens and the answer up to "
               + answerTokens
               + ", which leaves no room for text in the model's window of "
               + config().trainedWindow()
               + " tokens.");
     }
-    return room;
+    return (int) room;
   }
 
   /** Returns the chunks, checked. */

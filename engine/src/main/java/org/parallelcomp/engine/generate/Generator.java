@@ -162,19 +162,43 @@ public final class Generator {
 
     /** Positions that the request may use: the trained window, unless the plan lets it run past. */
     private int positionsNeeded() {
-      int total =
-          text.tokens() + prompt.prefix().length + prompt.query().length + request.maxTokens();
+      int promptTokens = prompt.prefix().length + prompt.query().length;
+      long total = (long) text.tokens() + promptTokens + request.maxTokens();
       int window = source.config().trainedWindow();
       boolean oneText = request.text() == null || !plan.bindToWindow();
-      if (oneText && total > window) {
-        warn(
-            "Text, prompt and answer take up to "
-                + total
-                + " tokens, but the model was trained on "
-                + window
-                + "; expect nonsense beyond its window.");
+      if (!oneText || total <= window) {
+        return window;
       }
-      return oneText ? Math.max(window, total) : window;
+      requireMemory(promptTokens + (long) request.maxTokens(), total);
+      warn(
+          "Text, prompt and answer take up to "
+              + total
+              + " tokens, but the model was trained on "
+              + window
+              + "; expect nonsense beyond its window.");
+      return (int) total;
+    }
+
+    /**
+     * Refuses what can never fit, before anything is allocated: however the text is cut, prompt and
+     * answer are cached whole. The context is checked once its size is known.
+     */
+    private void requireMemory(long cachedTokens, long positions) {
+      if (positions > Integer.MAX_VALUE) {
+        throw new InferenceException(
+            ErrorCode.INVALID_ARGUMENT,
+            "Text, prompt and answer may take at most "
+                + Integer.MAX_VALUE
+                + " tokens, not "
+                + positions
+                + ".");
+      }
+      MemoryPlan least = MemoryPlan.of(source.config(), source.weightBytes(), cachedTokens, 1);
+      new MemoryPlan(
+              least.weightBytes(),
+              least.cacheBytes(),
+              least.workspaceBytes() + RopeTable.bytes(source.config().rope(), (int) positions))
+          .requireFits(backend.info().freeBytes());
     }
 
     private Rope rope(MemoryScope requestScope, int positions) {
@@ -211,7 +235,6 @@ public final class Generator {
                 ? SequentialContext.build(contextRequest, chunks)
                 : ParallelContext.build(contextRequest, chunks);
         citations = cite(context.keptChunks());
-        prefilledTokens += text.tokens();
       }
       keptCacheBytes = context.keptBytes();
       prefillNanos = System.nanoTime() - begin;
@@ -241,7 +264,7 @@ public final class Generator {
                   report(Phase.MERGE, tokensDone, pending.length, tokensDone, begin);
                 }
               });
-      prefilledTokens += pending.length;
+      prefilledTokens = decoder.tokensRun();
       mergeNanos = System.nanoTime() - begin;
       mergeEvent.keptChunks = context.keptChunks().size();
       mergeEvent.keptBytes = context.keptBytes();

@@ -25,6 +25,7 @@ public final class Decoder implements AutoCloseable {
   private final Scratch scratch;
   private final Rope rope;
   private final float scale;
+  private long tokensRun;
 
   /**
    * Creates a decoder.
@@ -53,6 +54,11 @@ public final class Decoder implements AutoCloseable {
     return config;
   }
 
+  /** Returns how many tokens have passed through so far, repetitions counted. */
+  public long tokensRun() {
+    return tokensRun;
+  }
+
   /** Allocates the empty cache of one layer, each head with the given capacity. */
   public KvLayer allocateLayer(MemoryScope owner, int capacity) {
     int[] capacities = new int[config.kvHeads()];
@@ -79,6 +85,7 @@ public final class Decoder implements AutoCloseable {
    */
   public List<Tensor> forward(List<SequenceInput> sequences) {
     int tokens = sequences.stream().mapToInt(sequence -> sequence.tokenIds().length).sum();
+    tokensRun += tokens;
     Tensor tokenIds = scratch.takeIntegers("tokenIds", tokens);
     Tensor positions = scratch.takeIntegers("positions", tokens);
     uploadInputs(sequences, tokenIds, positions);

@@ -10,6 +10,9 @@ import org.parallelcomp.engine.load.RopeConfig;
 
 /** Makes the table of cosines and sines that backends rotate by. */
 public final class RopeTable {
+  /** So many positions pass through the Java heap at once, however many there are. */
+  private static final int BLOCK_POSITIONS = 1 << 13;
+
   private RopeTable() {}
 
   /**
@@ -20,25 +23,27 @@ public final class RopeTable {
   public static Rope create(Backend backend, MemoryScope scope, RopeConfig config, int positions) {
     float[] inverseFrequencies = config.inverseFrequencies();
     int pairs = inverseFrequencies.length;
-    float[] cosines = new float[positions * pairs];
-    float[] sines = new float[positions * pairs];
-    for (int position = 0; position < positions; position++) {
-      for (int pair = 0; pair < pairs; pair++) {
-        float angle = position * inverseFrequencies[pair];
-        cosines[position * pairs + pair] = (float) Math.cos(angle);
-        sines[position * pairs + pair] = (float) Math.sin(angle);
+    Tensor cosines = scope.allocate(DType.F32, Shape.of(positions, pairs));
+    Tensor sines = scope.allocate(DType.F32, Shape.of(positions, pairs));
+    for (int from = 0, to; from < positions; from = to) {
+      to = from + Math.min(BLOCK_POSITIONS, positions - from);
+      float[] cosine = new float[(to - from) * pairs];
+      float[] sine = new float[(to - from) * pairs];
+      for (int position = from; position < to; position++) {
+        for (int pair = 0; pair < pairs; pair++) {
+          float angle = position * inverseFrequencies[pair];
+          cosine[(position - from) * pairs + pair] = (float) Math.cos(angle);
+          sine[(position - from) * pairs + pair] = (float) Math.sin(angle);
+        }
       }
+      backend.host().copyFromHost(cosines.slice(0, from, to), cosine);
+      backend.host().copyFromHost(sines.slice(0, from, to), sine);
     }
-    return new Rope(
-        config.style(),
-        upload(backend, scope, cosines, positions, pairs),
-        upload(backend, scope, sines, positions, pairs));
+    return new Rope(config.style(), cosines, sines);
   }
 
-  private static Tensor upload(
-      Backend backend, MemoryScope scope, float[] numbers, int positions, int pairs) {
-    Tensor tensor = scope.allocate(DType.F32, Shape.of(positions, pairs));
-    backend.host().copyFromHost(tensor, numbers);
-    return tensor;
+  /** Returns the bytes of a table. */
+  public static long bytes(RopeConfig config, int positions) {
+    return 2 * DType.F32.bytes((long) positions * config.inverseFrequencies().length);
   }
 }

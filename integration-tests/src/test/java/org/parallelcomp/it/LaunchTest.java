@@ -1,0 +1,192 @@
+package org.parallelcomp.it;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.parallelcomp.api.policy.Preset;
+import org.parallelcomp.engine.Engine;
+
+/** The jars as they are shipped, started as a user starts them. */
+@Tag("packaged")
+class LaunchTest {
+  private static final String TEXT =
+      "It was a dark night. Mira keeps the silver key in the lighthouse. The wind blew.\n";
+  private static final String QUESTION = "Where does Mira keep the silver key?";
+  private static final String VECTOR = "--add-modules=jdk.incubator.vector";
+  private static final String UNUSABLE =
+      """
+      cpu-vector: kernels on the processor's vectors (Java Vector API)
+        not usable here:
+        - the module jdk.incubator.vector is not there
+          remedy: start java with --add-modules jdk.incubator.vector
+      """;
+
+  @TempDir private static Path folder;
+  private static String text;
+
+  /** Every way to start the command with everything that it needs. */
+  private enum Way {
+    MODULE_PATH,
+    CLASS_PATH,
+    EXECUTABLE_JAR;
+
+    Command.Outcome run(String... arguments) {
+      return switch (this) {
+        case MODULE_PATH -> Command.onModulePath(Command.LAUNCHER_OPTIONS, arguments);
+        case CLASS_PATH ->
+            Command.onClassPath(List.of(VECTOR, "--enable-native-access=ALL-UNNAMED"), arguments);
+        case EXECUTABLE_JAR -> jar(List.of(VECTOR), arguments);
+      };
+    }
+  }
+
+  @BeforeAll
+  static void writeText() throws IOException {
+    text = Files.writeString(folder.resolve("text.txt"), TEXT).toString();
+  }
+
+  /** The manifest grants native access. */
+  private static Command.Outcome jar(List<String> options, String... arguments) {
+    var line = new ArrayList<String>();
+    line.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    line.addAll(options);
+    line.addAll(List.of("-jar", Artifacts.jars().get("parallelcomp-cli").toString()));
+    line.addAll(Arrays.asList(arguments));
+    return Command.run(line);
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void answersWithOneJsonObjectAndNothingElse(Way way) throws JsonProcessingException {
+    Command.Outcome outcome = way.run("ask", "--json", "--text", text, QUESTION);
+    assertEquals("", outcome.err());
+    assertEquals(0, outcome.status());
+    JsonNode result =
+        new ObjectMapper()
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .readTree(outcome.out());
+    assertEquals("in the lighthouse", result.get("answer").asText());
+    assertEquals("stop-token", result.get("finishReason").asText());
+    assertEquals(TEXT, result.get("passages").get(0).get("text").asText());
+    assertEquals(List.of(), warningsOf(outcome, "native"), "native access was granted");
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void saysWhatItIsAndWhatItRunsOn(Way way) {
+    assertEquals(
+        "parallelcomp %s\nJava %s\n".formatted(version(), Runtime.version()),
+        done(way.run("--version")).replace(System.lineSeparator(), "\n"));
+    String backends = done(way.run("backends"));
+    assertTrue(backends.contains("\n  usable, score 50: "), backends);
+    String doctor = done(way.run("doctor"));
+    assertTrue(doctor.contains("\nnative access  granted\n"), doctor);
+    assertTrue(doctor.contains("\nvector module  on\n"), doctor);
+    assertTrue(doctor.endsWith(backends), doctor);
+  }
+
+  private static String version() {
+    String jar = Artifacts.jars().get("parallelcomp-cli").getFileName().toString();
+    return jar.replace("parallelcomp-cli-", "").replace(".jar", "");
+  }
+
+  @Test
+  void listsPoliciesAndShowsTheModel() {
+    String policies = done(Way.MODULE_PATH.run("policies"));
+    for (Preset preset : Engine.policies().presets()) {
+      assertTrue(policies.contains(preset.name()), preset.name() + " is not in " + policies);
+    }
+    String model = done(Way.MODULE_PATH.run("inspect"));
+    assertTrue(model.contains("\nparameters        5,770,496\n"), model);
+    assertTrue(model.contains("\ntrained window    2,048 tokens\n"), model);
+  }
+
+  @Test
+  void withoutNativeAccessItWorksAndTheDoctorSaysWhatToGrant() {
+    Command.Outcome ask = Command.onModulePath(List.of(), "ask", "-q", "--text", text, QUESTION);
+    assertEquals("in the lighthouse\n", done(ask));
+    String onModulePath = done(Command.onModulePath(List.of(), "doctor"));
+    assertTrue(
+        onModulePath.contains(
+            "native access  not granted; start with --enable-native-access=ai.djl.tokenizers\n"),
+        onModulePath);
+    String onClassPath = done(Command.onClassPath(List.of(VECTOR), "doctor"));
+    assertTrue(
+        onClassPath.contains(
+            "native access  not granted; start with --enable-native-access=ALL-UNNAMED\n"),
+        onClassPath);
+  }
+
+  /** On the class path nothing asks for the incubator module, so the user must. */
+  @Test
+  void withoutTheVectorModuleItSaysWhatToDo() {
+    List<String> options = List.of("--enable-native-access=ALL-UNNAMED");
+    String backends = done(Command.onClassPath(options, "backends"));
+    assertTrue(backends.startsWith(UNUSABLE), backends);
+
+    Command.Outcome doctor = Command.onClassPath(options, "doctor");
+    assertEquals(3, doctor.status());
+    assertTrue(
+        doctor
+            .out()
+            .contains("\nvector module  off; start with --add-modules jdk.incubator.vector\n"),
+        doctor.out());
+    assertTrue(doctor.out().contains(UNUSABLE), doctor.out());
+
+    Command.Outcome best = Command.onClassPath(options, "ask", "--text", text, QUESTION);
+    assertEquals(
+        "parallelcomp: No backend can run here: cpu-vector: the module jdk.incubator.vector is not"
+            + " there (start java with --add-modules jdk.incubator.vector).\n",
+        best.err());
+    assertEquals("", best.out());
+    assertEquals(3, best.status());
+
+    Command.Outcome chosen =
+        jar(List.of(), "ask", "--backend", "cpu-vector", "--text", text, QUESTION);
+    assertEquals(
+        "parallelcomp: Backend cpu-vector cannot run here: the module jdk.incubator.vector is not"
+            + " there (start java with --add-modules jdk.incubator.vector).\n",
+        chosen.err());
+    assertEquals("", chosen.out());
+    assertEquals(3, chosen.status());
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS)
+  void theLauncherFindsAJdkThatIsNewEnough() {
+    String java = done(Command.run(List.of("../parallelcomp", "--launcher-java"))).strip();
+    Command.Outcome version = Command.run(List.of(java, "--version"));
+    assertEquals(0, version.status());
+    int feature = Integer.parseInt(version.out().replaceFirst("(?s)^\\S+ (\\d+).*", "$1"));
+    assertTrue(feature >= 25, version.out());
+  }
+
+  /** Returns standard output of a command that did what it was told, without a word beside it. */
+  private static String done(Command.Outcome outcome) {
+    assertEquals("", outcome.err());
+    assertEquals(0, outcome.status());
+    return outcome.out();
+  }
+
+  private static List<String> warningsOf(Command.Outcome outcome, String word) {
+    return outcome.warnings().stream().filter(warning -> warning.contains(word)).toList();
+  }
+}
