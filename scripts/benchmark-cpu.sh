@@ -16,7 +16,7 @@ java=$(./parallelcomp --launcher-java)
 ours() { # class, arguments
   class=$1
   shift
-  "$java" -Xmx2g -XX:+UseSerialGC --add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED \
+  "$java" -Xmx2g --add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED \
     -cp "integration-tests/target/test-classes:backend-cpu-vector/target/test-classes:$(cat integration-tests/target/test-classpath.txt)" \
     "$class" "$@" 2>/dev/null
 }

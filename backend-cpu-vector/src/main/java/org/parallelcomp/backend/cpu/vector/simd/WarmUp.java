@@ -5,8 +5,10 @@ package org.parallelcomp.backend.cpu.vector.simd;
  *
  * <p>Before C2 has compiled it, a vector operation is an object and a call: a tile takes 100 or
  * more microseconds instead of half of one, so the first chunk of a new process would take seconds.
- * Called with its usual number of steps a tile is also compiled for entry in the middle of its
- * loop; calls with few steps reach the ordinary threshold directly.
+ *
+ * <p>The product's tile is called with the number of steps that it will see: C2 unrolls by what it
+ * has counted, and a tile warmed up with 24 steps stayed at 75 % of the peak where this one reaches
+ * 85 %.
  */
 public final class WarmUp {
   /** Steps of a call: C2 wants 600 calls, and 15,000 calls and steps (Tier4CompileThreshold). */
@@ -42,7 +44,7 @@ public final class WarmUp {
     float[] sum = new float[AttentionTile.COLUMNS];
     float[] other = new float[AttentionTile.COLUMNS];
     float[] factor = new float[AttentionTile.COLUMNS];
-    untilFast(() -> RegisterTile.multiply(a, 0, b, 0, c, 0, STEPS));
+    untilFast(() -> RegisterTile.multiply(a, 0, b, 0, c, 0, RegisterTile.DEPTH));
     untilFast(() -> AttentionTile.scores(scores, 0, other, rows, 0, queries, 0, STEPS));
     untilFast(() -> AttentionTile.addValues(scores, 0, factor, rows, 0, queries, 0, STEPS));
     untilFast(() -> AttentionTile.weights(scores, 0, factor, max, sum, 0, other, 8));
