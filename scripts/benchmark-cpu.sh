@@ -29,9 +29,10 @@ import json, statistics, sys
 for line in sys.stdin:
     r = json.loads(line)
     s = r["samples_ts"]
-    test = f"pp{r["n_prompt"]}" if r["n_prompt"] else f"tg{r["n_gen"]}"
+    test = "pp%d" % r["n_prompt"] if r["n_prompt"] else "tg%d" % r["n_gen"]
     name = r["model_filename"].split("/")[-1]
-    print(f"| llama.cpp -fa {int(r["flash_attn"])}, {name} | {test} | median {statistics.median(s):.1f} | best {max(s):.1f} | of {len(s)} |")'
+    row = (r["flash_attn"], name, test, statistics.median(s), max(s), len(s))
+    print("| llama.cpp -fa %d, %s | %s | median %.1f | best %.1f | of %d |" % row)'
 }
 mine() { ours org.parallelcomp.it.DecoderBenchmark "$@" | sed 's/^| /| ours, /'; }
 
