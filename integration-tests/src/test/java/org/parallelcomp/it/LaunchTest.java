@@ -170,7 +170,7 @@ class LaunchTest {
   }
 
   @Test
-  @DisabledOnOs(OS.WINDOWS)
+  @DisabledOnOs(value = OS.WINDOWS, disabledReason = "The launcher is a shell script")
   void theLauncherFindsAJdkThatIsNewEnough() {
     String java = done(Command.run(List.of("../parallelcomp", "--launcher-java"))).strip();
     Command.Outcome version = Command.run(List.of(java, "--version"));
