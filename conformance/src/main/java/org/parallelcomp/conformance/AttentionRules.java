@@ -34,7 +34,7 @@ abstract class AttentionRules extends Rules {
         .compareOrRefuse(
             new OpCall(Operation.ATTEND, List.of(cache), List.of(heads)),
             "causal " + tokens + " tokens, heads " + heads + " over " + cache,
-            cache == DType.F32 ? Twins.ATTENTION : Twins.HALF,
+            Bound.ofCache(cache),
             b -> {
               KvLayer layer = b.layer(cache, kvHeads, tokens, tokens + 3, headDim);
               Tensor queries = b.normal(tokens, kvHeads * group, headDim);
@@ -43,7 +43,7 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
-  void causalAttentionSeesItsOwnAndEarlierTokensOnly() {
+  void required_B401_causalAttentionSeesItsOwnAndEarlierTokensOnly() {
     for (int tokens : new int[] {1, 2, 7, 13, 64, 207}) {
       for (int group : GROUPS) {
         causal(DType.F32, tokens, 2, group, 32);
@@ -56,7 +56,7 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
-  void cachesOfHalfPrecisionAreAttendedOrRefused() {
+  void required_B402_cachesOfHalfPrecisionAreAttendedOrRefused() {
     for (DType cache : List.of(DType.F16, DType.BF16)) {
       causal(cache, 1, 2, 3, 64);
       causal(cache, 207, 2, 4, 64);
@@ -64,11 +64,11 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
-  void attentionInPiecesIsAttentionAtOnce() {
+  void required_B403_attentionInPiecesIsAttentionAtOnce() {
     twins()
         .compare(
             "pieces",
-            Twins.ATTENTION,
+            Bound.ATTENTION,
             b -> {
               KvLayer layer = b.layer(DType.F32, 2, 0, 120, 32);
               var results = new ArrayList<Tensor>();
@@ -85,12 +85,12 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
-  void aRaggedBatchKeepsItsSequencesApart() {
+  void required_B404_aRaggedBatchKeepsItsSequencesApart() {
     for (int group : GROUPS) {
       twins()
           .compare(
               "batch, group " + group,
-              Twins.ATTENTION,
+              Bound.ATTENTION,
               b -> {
                 KvLayer first = b.layer(DType.F32, 3, 64, 70, 16);
                 KvLayer second = b.layer(DType.F32, 3, 7, 7, 16);
@@ -110,11 +110,11 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
-  void headsMaySeeRangesOfTheirOwn() {
+  void required_B405_headsMaySeeRangesOfTheirOwn() {
     twins()
         .compare(
             "ranges",
-            Twins.ATTENTION,
+            Bound.ATTENTION,
             b -> {
               KvLayer layer = b.layer(DType.F32, 3, 100, 100, 32);
               int[] from = {0, 17, 64};
@@ -127,11 +127,11 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
-  void aRowThatSeesNothingGetsZerosAndNegativeInfinity() {
+  void required_B406_aRowThatSeesNothingGetsZerosAndNegativeInfinity() {
     twins()
         .compare(
             "nothing",
-            Twins.ATTENTION,
+            Bound.ATTENTION,
             b -> {
               KvLayer layer = b.layer(DType.F32, 2, 9, 9, 16);
               int[] from = {3, 0};
@@ -142,11 +142,11 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
-  void tokensThatAreNotVisibleHaveNoEffectEvenIfNan() {
+  void required_B407_tokensThatAreNotVisibleHaveNoEffectEvenIfNan() {
     twins()
         .compare(
             "nan beyond",
-            Twins.ATTENTION,
+            Bound.ATTENTION,
             b -> {
               KvLayer layer = b.layer(DType.F32, 2, 50, 80, 32);
               float[] bad = new float[30 * 2 * 32];
@@ -171,11 +171,11 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
-  void largeProductsDoNotOverflow() {
+  void required_B408_largeProductsDoNotOverflow() {
     twins()
         .compare(
             "large",
-            Twins.HALF,
+            Bound.HALF,
             b -> {
               KvLayer layer = b.layer(DType.F32, 1, 64, 64, 32);
               Tensor queries = b.ops().affine(b.normal(64, 2, 32), 30, 0);
@@ -184,11 +184,11 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
-  void callsFromSeveralThreadsDoNotDisturbOneAnother() {
+  void required_B409_callsFromSeveralThreadsDoNotDisturbOneAnother() {
     twins()
         .compare(
             "attend in threads",
-            Twins.ATTENTION,
+            Bound.ATTENTION,
             b -> {
               KvLayer layer = b.layer(DType.F32, 2, 207, 207, 32);
               List<Tensor> queries = new ArrayList<>();
@@ -210,11 +210,11 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
-  void theLogSumExpIsOptional() {
+  void required_B410_theLogSumExpIsOptional() {
     twins()
         .compare(
             "no log-sum-exp",
-            Twins.ATTENTION,
+            Bound.ATTENTION,
             b -> {
               KvLayer layer = b.layer(DType.F32, 2, 64, 64, 32);
               Tensor out = b.output(64, 6, 32);
@@ -230,12 +230,12 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
-  void partialAttentionsMergeToAttentionOverAll() {
+  void required_B411_partialAttentionsMergeToAttentionOverAll() {
     for (int rows : new int[] {1, 13, 64}) {
       twins()
           .compare(
               "merge " + rows,
-              Twins.ATTENTION,
+              Bound.ATTENTION,
               b -> {
                 KvLayer layer = b.layer(DType.F32, 2, 207, 207, 32);
                 Tensor queries = b.normal(rows, 6, 32);
@@ -267,11 +267,11 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
-  void partialAttentionsOverNothingMergeToNothing() {
+  void required_B412_partialAttentionsOverNothingMergeToNothing() {
     twins()
         .compare(
             "merge nothing",
-            Twins.ATTENTION,
+            Bound.ATTENTION,
             b -> {
               KvLayer layer = b.layer(DType.F32, 1, 9, 9, 16);
               Tensor queries = b.normal(2, 2, 16);
@@ -287,14 +287,14 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
-  void attentionMassSumsTheWindowAndReducesTheGroup() {
+  void required_B413_attentionMassSumsTheWindowAndReducesTheGroup() {
     for (int group : GROUPS) {
       for (HeadReduction reduction : HeadReduction.values()) {
         for (int window : new int[] {1, 8, 20}) {
           twins()
               .compare(
                   "mass of " + window + ", group " + group + ", " + reduction,
-                  Twins.ATTENTION,
+                  Bound.ATTENTION,
                   b -> {
                     KvLayer layer = b.layer(DType.F32, 2, 207, 210, 32);
                     Tensor queries = b.normal(33, 2 * group, 32);
@@ -327,11 +327,11 @@ abstract class AttentionRules extends Rules {
   }
 
   @Test
-  void attentionMassOverEverythingIsTheNumberOfQueries() {
+  void required_B414_attentionMassOverEverythingIsTheNumberOfQueries() {
     twins()
         .compare(
             "total mass",
-            Twins.ATTENTION,
+            Bound.ATTENTION,
             b -> {
               KvLayer layer = b.layer(DType.F32, 3, 100, 100, 32);
               Tensor queries = b.normal(40, 12, 32);

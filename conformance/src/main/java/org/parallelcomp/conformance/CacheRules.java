@@ -24,7 +24,7 @@ abstract class CacheRules extends Rules {
   }
 
   @Test
-  void aNewLayerIsEmptyAndHasTheCapacitiesAskedFor() {
+  void required_B501_aNewLayerIsEmptyAndHasTheCapacitiesAskedFor() {
     twins()
         .run(
             "empty",
@@ -38,13 +38,13 @@ abstract class CacheRules extends Rules {
   }
 
   @Test
-  void appendedTokensStandBehindThoseOfEachHead() {
+  void required_B502_appendedTokensStandBehindThoseOfEachHead() {
     for (DType dtype : TYPES) {
       twins()
           .compareOrRefuse(
               call(dtype),
               "append " + dtype,
-              Twins.EXACT,
+              Bound.EXACT,
               b -> {
                 KvLayer layer = b.layer(dtype, 3, 64, 300, 32);
                 b.append(layer, 1, 64);
@@ -56,11 +56,11 @@ abstract class CacheRules extends Rules {
   }
 
   @Test
-  void appendingToRaggedHeadsKeepsThemRagged() {
+  void required_B503_appendingToRaggedHeadsKeepsThemRagged() {
     twins()
         .compare(
             "append ragged",
-            Twins.EXACT,
+            Bound.EXACT,
             b -> {
               KvLayer layer = b.cache().allocate(b.scope(), DType.F32, new int[] {40, 20, 30}, 16);
               KvLayer source = b.layer(DType.F32, 3, 13, 13, 16);
@@ -73,14 +73,14 @@ abstract class CacheRules extends Rules {
   }
 
   @Test
-  void compactingKeepsOrderAndPositionsAndLeavesTheSource() {
+  void required_B504_compactingKeepsOrderAndPositionsAndLeavesTheSource() {
     for (DType dtype : TYPES) {
       for (int tokens : SIZES) {
         twins()
             .compareOrRefuse(
                 call(dtype),
                 "compact " + dtype + " " + tokens,
-                Twins.EXACT,
+                Bound.EXACT,
                 b -> {
                   KvLayer source = b.layer(dtype, 3, tokens + 9, tokens + 20, 32);
                   var uniform =
@@ -104,7 +104,7 @@ abstract class CacheRules extends Rules {
   }
 
   @Test
-  void keepingEverythingIsTheIdentityBitForBit() {
+  void required_B505_keepingEverythingIsTheIdentityBitForBit() {
     twins()
         .run(
             "identity",
@@ -129,7 +129,7 @@ abstract class CacheRules extends Rules {
   }
 
   @Test
-  void compactedLayersLiveInTheScopeGiven() {
+  void required_B506_compactedLayersLiveInTheScopeGiven() {
     twins()
         .run(
             "scopes",
@@ -146,13 +146,13 @@ abstract class CacheRules extends Rules {
   }
 
   @Test
-  void concatenatingGoesHeadByHead() {
+  void required_B507_concatenatingGoesHeadByHead() {
     for (DType dtype : TYPES) {
       twins()
           .compareOrRefuse(
               call(dtype),
               "concatenate " + dtype,
-              Twins.EXACT,
+              Bound.EXACT,
               b -> {
                 KvLayer target = b.layer(dtype, 3, 13, 500, 32);
                 for (int tokens : new int[] {1, 64, 207}) {
@@ -168,12 +168,12 @@ abstract class CacheRules extends Rules {
   }
 
   @Test
-  void rerotatingMovesEveryKeyToItsPlace() {
+  void required_B508_rerotatingMovesEveryKeyToItsPlace() {
     for (Rope.Style style : Rope.Style.values()) {
       twins()
           .compare(
               "rerotate " + style,
-              Twins.SINGLE,
+              Bound.SINGLE,
               b -> {
                 Rope rope = b.rope(style, 400, 24);
                 KvLayer source = b.layer(DType.F32, 3, 207, 207, 32);

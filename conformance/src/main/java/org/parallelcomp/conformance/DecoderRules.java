@@ -19,23 +19,19 @@ abstract class DecoderRules extends Rules {
   private static final List<DType> WEIGHTS =
       Arrays.stream(DType.values()).filter(dtype -> dtype != DType.I32).toList();
 
-  private static double error(DType dtype) {
-    return dtype.isBlock() ? Twins.BLOCK : dtype == DType.F32 ? Twins.SINGLE : Twins.HALF;
-  }
-
   private static int[] randomInts(Bench b, int count, int bound) {
     return IntStream.range(0, count).map(i -> b.integer(bound)).toArray();
   }
 
   @Test
-  void embeddingsAreTheRowsOfTheTable() {
+  void required_B301_embeddingsAreTheRowsOfTheTable() {
     for (DType dtype : WEIGHTS) {
       for (int tokens : new int[] {1, 13, 207}) {
         twins()
             .compareOrRefuse(
                 new OpCall(Operation.EMBED, List.of(dtype), List.of(Shape.of(64, 512))),
                 "embed " + tokens + " of " + dtype,
-                1e-13,
+                Bound.DECODED,
                 b -> {
                   Tensor table = b.weight(dtype, 64, 512);
                   Tensor out = b.output(tokens, 512);
@@ -51,7 +47,7 @@ abstract class DecoderRules extends Rules {
         .compareOrRefuse(
             new OpCall(Operation.LINEAR, List.of(dtype), List.of(Shape.of(outputDim, inputDim))),
             "linear " + dtype + " " + tokens + " x " + inputDim + " -> " + outputDim,
-            error(dtype),
+            Bound.ofWeights(dtype),
             b -> {
               Tensor weight = b.weight(dtype, outputDim, inputDim);
               Tensor out = b.output(tokens, outputDim);
@@ -64,7 +60,7 @@ abstract class DecoderRules extends Rules {
   }
 
   @Test
-  void linearLayersWorkForEveryWeightTypeAtEverySize() {
+  void required_B302_linearLayersWorkForEveryWeightTypeAtEverySize() {
     for (DType dtype : WEIGHTS) {
       linear(dtype, 1, 1, 256);
       linear(dtype, 1, 1025, 1024);
@@ -78,7 +74,7 @@ abstract class DecoderRules extends Rules {
   }
 
   @Test
-  void linearLayersOfPlainTypesWorkForAnyInputSize() {
+  void required_B303_linearLayersOfPlainTypesWorkForAnyInputSize() {
     for (DType dtype : List.of(DType.F32, DType.F16, DType.BF16)) {
       for (int inputDim : SIZES) {
         linear(dtype, 1, 13, inputDim);
@@ -88,11 +84,11 @@ abstract class DecoderRules extends Rules {
   }
 
   @Test
-  void rowsAreIndependentOfOneAnother() {
+  void required_B304_rowsAreIndependentOfOneAnother() {
     twins()
         .compare(
             "nan row",
-            Twins.SINGLE,
+            Bound.SINGLE,
             b -> {
               Tensor in = b.normal(13, 64);
               float[] bad = new float[64];
@@ -107,13 +103,13 @@ abstract class DecoderRules extends Rules {
   }
 
   @Test
-  void callsFromSeveralThreadsDoNotDisturbOneAnother() {
+  void required_B305_callsFromSeveralThreadsDoNotDisturbOneAnother() {
     for (DType dtype : List.of(DType.F32, DType.Q8_0)) {
       twins()
           .compareOrRefuse(
               new OpCall(Operation.LINEAR, List.of(dtype), List.of(Shape.of(207, 256))),
               "linear in threads " + dtype,
-              error(dtype),
+              Bound.ofWeights(dtype),
               b -> {
                 Tensor weight = b.weight(dtype, 207, 256);
                 List<Tensor> ins = new ArrayList<>();
@@ -132,12 +128,12 @@ abstract class DecoderRules extends Rules {
   }
 
   @Test
-  void rmsNormWorksOnRowsOfAnyRankAndInPlace() {
+  void required_B306_rmsNormWorksOnRowsOfAnyRankAndInPlace() {
     for (int size : SIZES) {
       twins()
           .compare(
               "norm " + size,
-              Twins.SINGLE,
+              Bound.SINGLE,
               b -> {
                 Tensor weight = b.normal(size);
                 Tensor out = b.gappedOutput(7, size);
@@ -153,14 +149,14 @@ abstract class DecoderRules extends Rules {
   }
 
   @Test
-  void ropeTurnsPairsOfEitherStyleAndLeavesTheRest() {
+  void required_B307_ropeTurnsPairsOfEitherStyleAndLeavesTheRest() {
     for (Rope.Style style : Rope.Style.values()) {
       for (int[] dims : new int[][] {{2, 2}, {14, 14}, {32, 32}, {64, 32}, {80, 80}, {128, 128}}) {
         twins()
             .compareOrRefuse(
                 new OpCall(Operation.ROPE, List.of(), List.of(Shape.of(3, dims[0]))),
                 "rope " + style + " " + dims[1] + " of " + dims[0],
-                Twins.SINGLE,
+                Bound.SINGLE,
                 b -> {
                   Rope rope = b.rope(style, 300, dims[1]);
                   Tensor heads = b.normal(13, 3, dims[0]);
@@ -174,12 +170,12 @@ abstract class DecoderRules extends Rules {
   }
 
   @Test
-  void swiGluSaturatesAndWorksInPlace() {
+  void required_B308_swiGluSaturatesAndWorksInPlace() {
     for (int size : SIZES) {
       twins()
           .compare(
               "swiglu " + size,
-              Twins.SINGLE,
+              Bound.SINGLE,
               b -> {
                 Tensor out = b.gappedOutput(5, size);
                 b.decoder().swiGlu(out, b.view(5, size), b.view(5, size));
@@ -191,12 +187,12 @@ abstract class DecoderRules extends Rules {
   }
 
   @Test
-  void addIsInPlace() {
+  void required_B309_addIsInPlace() {
     for (int size : SIZES) {
       twins()
           .compare(
               "add " + size,
-              Twins.SINGLE,
+              Bound.SINGLE,
               b -> {
                 Tensor sum = b.view(7, size);
                 b.decoder().add(sum, b.view(7, size));
@@ -206,12 +202,12 @@ abstract class DecoderRules extends Rules {
   }
 
   @Test
-  void tokenLogLikelihoodIsStable() {
+  void required_B310_tokenLogLikelihoodIsStable() {
     for (int vocab : new int[] {7, 207, 1025, 4096}) {
       twins()
           .compare(
               "likelihood " + vocab,
-              Twins.SINGLE,
+              Bound.SINGLE,
               b -> {
                 Tensor targets = b.ints(randomInts(b, 5, vocab), 5);
                 Tensor logits = b.view(5, vocab);
@@ -226,7 +222,7 @@ abstract class DecoderRules extends Rules {
   }
 
   @Test
-  void fusedBlocksAreTheirCompositions() {
+  void required_B311_fusedBlocksAreTheirCompositions() {
     for (DType dtype : List.of(DType.F32, DType.F16, DType.Q8_0)) {
       for (int tokens : new int[] {1, 13, 64}) {
         for (boolean optional : new boolean[] {false, true}) {
@@ -234,7 +230,7 @@ abstract class DecoderRules extends Rules {
               .compareOrRefuse(
                   new OpCall(Operation.LINEAR, List.of(dtype), List.of(Shape.of(256, 256))),
                   "blocks " + dtype + " " + tokens + (optional ? " with bias and norms" : ""),
-                  error(dtype),
+                  Bound.ofWeights(dtype),
                   b -> blocks(b, dtype, tokens, optional));
         }
       }

@@ -4,14 +4,18 @@ import java.io.IOException;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.BackendConfig;
 import org.parallelcomp.api.backend.BackendProvider;
 
 /** A family of rules: opens the backend before each of them, beside the oracle. */
+@ExtendWith(OneRule.class)
 abstract class Rules {
-  /** Sizes at which kernels break: one, odd ones, whole vectors, beside a block, beside a tile. */
-  static final int[] SIZES = {1, 7, 13, 64, 207, 1025};
+  static final int[] SIZES = KitSettings.sizes(4098);
+
+  /** For rules whose cost grows with the square of the size. */
+  static final int[] SMALLER_SIZES = KitSettings.sizes(1025);
 
   private Twins twins;
 

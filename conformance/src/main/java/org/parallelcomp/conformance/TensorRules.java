@@ -14,12 +14,12 @@ abstract class TensorRules extends Rules {
   private static final float[] SPECIAL = {Float.NaN, INF, -INF, 0, -0f, 1, -2, Float.MAX_VALUE};
 
   @Test
-  void arithmeticIsElementByElementAlsoOnViews() {
+  void required_B201_arithmeticIsElementByElementAlsoOnViews() {
     for (int size : SIZES) {
       twins()
           .compare(
               "arithmetic " + size,
-              Twins.SINGLE,
+              Bound.SINGLE,
               b -> {
                 Tensor x = b.view(5, size);
                 Tensor y = b.normal(5, size);
@@ -39,11 +39,11 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
-  void binaryOperationsBroadcastFromTheInnermostAxis() {
+  void required_B202_binaryOperationsBroadcastFromTheInnermostAxis() {
     twins()
         .compare(
             "broadcast",
-            Twins.SINGLE,
+            Bound.SINGLE,
             b -> {
               Tensor x = b.normal(3, 7, 13);
               TensorOps ops = b.ops();
@@ -57,11 +57,11 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
-  void arithmeticPassesNanAndInfinitiesOn() {
+  void required_B203_arithmeticPassesNanAndInfinitiesOn() {
     twins()
         .compare(
             "special",
-            Twins.SINGLE,
+            Bound.SINGLE,
             b -> {
               Tensor x = b.floats(SPECIAL, SPECIAL.length);
               TensorOps ops = b.ops();
@@ -78,12 +78,12 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
-  void reductionsTakeOutAnyAxis() {
+  void required_B204_reductionsTakeOutAnyAxis() {
     for (int size : SIZES) {
       twins()
           .compare(
               "reduce " + size,
-              Twins.SINGLE,
+              Bound.SINGLE,
               b -> {
                 var results = new ArrayList<Tensor>();
                 for (Tensor x : List.of(b.normal(3, 5, size), b.normal(3, size, 5))) {
@@ -103,14 +103,14 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
-  void sumsAreAccumulatedInDoublePrecision() {
+  void required_B205_sumsAreAccumulatedInDoublePrecision() {
     float[] numbers = new float[4097];
     Arrays.fill(numbers, 1);
     numbers[0] = 1e8f;
     twins()
         .compare(
             "double sum",
-            1e-13,
+            Bound.DECODED,
             b -> {
               Tensor line = b.floats(numbers, 1, 4097);
               Tensor column = b.floats(numbers, 4097, 1);
@@ -119,11 +119,11 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
-  void maximumAndMinimumOfALineWithNanAreNan() {
+  void required_B206_maximumAndMinimumOfALineWithNanAreNan() {
     twins()
         .compare(
             "nan in reductions",
-            Twins.EXACT,
+            Bound.EXACT,
             b -> {
               Tensor x = b.coarse(true, 9, 40);
               return List.of(
@@ -132,12 +132,12 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
-  void softmaxIsStableAndGivesMaskedPlacesNothing() {
+  void required_B207_softmaxIsStableAndGivesMaskedPlacesNothing() {
     for (int size : SIZES) {
       twins()
           .compare(
               "softmax " + size,
-              Twins.SINGLE,
+              Bound.SINGLE,
               b -> {
                 Tensor x = b.normal(4, size);
                 Tensor masked =
@@ -156,12 +156,12 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
-  void matrixProductsBroadcastLeadingAxes() {
+  void required_B208_matrixProductsBroadcastLeadingAxes() {
     for (int size : SIZES) {
       twins()
           .compare(
               "matmul " + size,
-              Twins.SINGLE,
+              Bound.SINGLE,
               b ->
                   List.of(
                       b.ops().matmul(b.normal(7, size), b.normal(size, 13)),
@@ -171,11 +171,11 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
-  void transposeConcatAndGatherMoveNumbersExactly() {
+  void required_B209_transposeConcatAndGatherMoveNumbersExactly() {
     twins()
         .compare(
             "move",
-            Twins.EXACT,
+            Bound.EXACT,
             b -> {
               Tensor x = b.normal(3, 7, 13);
               Tensor view = b.view(4, 21);
@@ -196,13 +196,13 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
-  void poolsAreCentredAndKeepTheLength() {
+  void required_B210_poolsAreCentredAndKeepTheLength() {
     for (int size : SIZES) {
       for (int kernel : new int[] {1, 5, 21}) {
         twins()
             .compare(
                 "pool " + size + " by " + kernel,
-                Twins.SINGLE,
+                Bound.SINGLE,
                 b -> {
                   // Below zero, so that a maximum over padding would show.
                   Tensor x = b.ops().affine(b.view(3, size), 1, -100);
@@ -216,13 +216,13 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
-  void topKIsSortedByPositionWithTiesToTheEarlierAndNanLowest() {
+  void required_B211_topKIsSortedByPositionWithTiesToTheEarlierAndNanLowest() {
     for (int size : SIZES) {
       for (int count : new int[] {0, 1, size / 3, size - 1, size}) {
         twins()
             .compare(
                 "top " + count + " of " + size,
-                Twins.EXACT,
+                Bound.EXACT,
                 b ->
                     List.of(
                         b.ops().topK(b.coarse(true, 5, size), count),
@@ -236,18 +236,18 @@ abstract class TensorRules extends Rules {
       twins()
           .compare(
               "top " + count + " of special numbers",
-              Twins.EXACT,
+              Bound.EXACT,
               b -> List.of(b.ops().topK(b.floats(SPECIAL, 1, SPECIAL.length), kept)));
     }
   }
 
   @Test
-  void argMaxTakesTheEarlierOfEqualAndNeverNan() {
+  void required_B212_argMaxTakesTheEarlierOfEqualAndNeverNan() {
     for (int size : SIZES) {
       twins()
           .compare(
               "argmax " + size,
-              Twins.EXACT,
+              Bound.EXACT,
               b ->
                   List.of(
                       b.ops().argMax(b.coarse(true, 5, size)),
@@ -257,11 +257,11 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
-  void comparisonsAreFalseForNanAndChoicesKeepWhatTheyChoose() {
+  void required_B213_comparisonsAreFalseForNanAndChoicesKeepWhatTheyChoose() {
     twins()
         .compare(
             "choose",
-            Twins.EXACT,
+            Bound.EXACT,
             b -> {
               Tensor x = b.coarse(true, 6, 20);
               Tensor above = b.ops().greaterThan(x, 0);
@@ -275,11 +275,11 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
-  void constantsAndRangesAreWhatTheySay() {
+  void required_B214_constantsAndRangesAreWhatTheySay() {
     twins()
         .compare(
             "constants",
-            Twins.EXACT,
+            Bound.EXACT,
             b ->
                 List.of(
                     b.ops().full(Shape.of(3, 7), -1.5f),
@@ -289,12 +289,12 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
-  void selectionsAndMasksAreInverse() {
+  void required_B215_selectionsAndMasksAreInverse() {
     for (int size : SIZES) {
       twins()
           .compare(
               "selection " + size,
-              Twins.EXACT,
+              Bound.EXACT,
               b -> {
                 TokenSelection ragged = b.raggedSelection(4, size);
                 Tensor every = b.ops().full(Shape.of(4, size), 1);
@@ -310,11 +310,11 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
-  void argumentsStayAsTheyWere() {
+  void required_B216_argumentsStayAsTheyWere() {
     twins()
         .compare(
             "arguments",
-            Twins.EXACT,
+            Bound.EXACT,
             b -> {
               Tensor x = b.normal(4, 30);
               TensorOps ops = b.ops();

@@ -2,6 +2,7 @@ package org.parallelcomp.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -9,8 +10,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import org.junit.jupiter.api.function.Executable;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.OpCall;
 import org.parallelcomp.api.error.ErrorCode;
@@ -21,20 +24,7 @@ import org.parallelcomp.conformance.reference.ReferenceBackend;
 
 /** A backend and the oracle, on which the same programs run with the same data. */
 final class Twins {
-  /** Squared relative error of an operation that only moves or selects numbers. */
-  static final double EXACT = 0;
-
-  /** Of one that computes in single precision: 1e-5 of the result's size. */
-  static final double SINGLE = 1e-10;
-
-  /** Of attention, whose exponents magnify the error of the products. */
-  static final double ATTENTION = 1e-8;
-
-  /** Where the cache or the weights are 16 bits wide and may be multiplied as such. */
-  static final double HALF = 1e-6;
-
-  /** Where weights are block-quantised and activations may be quantised to 8 bits for them. */
-  static final double BLOCK = 5e-4;
+  private static final LongAdder CASES = new LongAdder();
 
   private final Backend backend;
   private final Backend oracle = new ReferenceBackend();
@@ -43,6 +33,11 @@ final class Twins {
   Twins(Backend backend) throws IOException {
     this.backend = backend;
     this.files = Files.createTempDirectory("conformance");
+  }
+
+  /** Returns how many seeded cases have run so far in this process. */
+  static long cases() {
+    return CASES.sum();
   }
 
   Backend backend() {
@@ -60,25 +55,35 @@ final class Twins {
     Files.delete(files);
   }
 
+  private static long seed(String name, int round) {
+    CASES.increment();
+    return (KitSettings.SEED * 31 + round) * 1_000_003 + name.hashCode();
+  }
+
   /**
    * Runs a program on both and compares all tensors that it returns.
    *
    * @param name the case, printed on failure
-   * @param maxError greatest {@code sum((a - b)²) / sum(b²)} of each result
+   * @param bound how far each result may be from the oracle's
    */
-  void compare(String name, double maxError, Function<Bench, List<Tensor>> program) {
-    long seed = name.hashCode();
-    String message = name + " (seed " + seed + ")";
+  void compare(String name, Bound bound, Function<Bench, List<Tensor>> program) {
+    for (int round = 0; round < KitSettings.ROUNDS; round++) {
+      compare(name + ", round " + round, bound, program, seed(name, round));
+    }
+  }
+
+  private void compare(
+      String message, Bound bound, Function<Bench, List<Tensor>> program, long seed) {
     try (Bench expected = new Bench(oracle, files, seed);
         Bench actual = new Bench(backend, files, seed)) {
       List<Tensor> wanted = program.apply(expected);
       List<Tensor> got = program.apply(actual);
       assertEquals(wanted.size(), got.size(), message);
       assertTrue(
-          maxError == EXACT || wanted.stream().anyMatch(this::hasSignal),
+          bound == Bound.EXACT || wanted.stream().anyMatch(this::hasSignal),
           message + ": the case shows nothing, all its results are zero");
       for (int i = 0; i < wanted.size(); i++) {
-        compare(message + ", result " + i, maxError, wanted.get(i), got.get(i));
+        compare(message + ", result " + i, bound, wanted.get(i), got.get(i));
       }
       actual.assertGuards(message);
     }
@@ -86,26 +91,46 @@ final class Twins {
 
   /** Compares where a call is supported; where it is not, the program must be refused. */
   void compareOrRefuse(
-      OpCall call, String name, double maxError, Function<Bench, List<Tensor>> program) {
+      OpCall call, String name, Bound bound, Function<Bench, List<Tensor>> program) {
     if (backend.supports(call)) {
-      compare(name, maxError, program);
+      compare(name, bound, program);
       return;
     }
-    try (Bench bench = new Bench(backend, files, name.hashCode())) {
-      InferenceException refused =
-          assertThrows(InferenceException.class, () -> program.apply(bench), name + " unsupported");
-      assertEquals(ErrorCode.UNSUPPORTED_OPERATION, refused.code(), name);
+    try (Bench bench = new Bench(backend, files, seed(name, 0))) {
+      assertRefused(
+          ErrorCode.UNSUPPORTED_OPERATION,
+          name + ", which the backend says it does not support",
+          () -> program.apply(bench));
     }
   }
 
   /** Runs on the backend alone. */
   void run(String name, Consumer<Bench> program) {
-    try (Bench bench = new Bench(backend, files, name.hashCode())) {
-      program.accept(bench);
+    for (int round = 0; round < KitSettings.ROUNDS; round++) {
+      try (Bench bench = new Bench(backend, files, seed(name, round))) {
+        program.accept(bench);
+        bench.assertGuards(name);
+      }
     }
   }
 
-  private void compare(String message, double maxError, Tensor wanted, Tensor got) {
+  /** Asserts that a call is refused with a code and a message. */
+  static void assertRefused(ErrorCode code, String name, Executable call) {
+    InferenceException refused = assertThrows(InferenceException.class, call, name);
+    assertEquals(code, refused.code(), name + ": " + refused.getMessage());
+    assertFalse(refused.getMessage().isBlank(), name + " is refused without a word");
+  }
+
+  /** Asserts that a call whose arguments contradict one another is refused, by either code. */
+  static void assertMismatchRefused(String name, Executable call) {
+    InferenceException refused = assertThrows(InferenceException.class, call, name);
+    assertTrue(
+        refused.code() == ErrorCode.INTERNAL || refused.code() == ErrorCode.INVALID_ARGUMENT,
+        name + " is refused with " + refused.code() + ": " + refused.getMessage());
+    assertFalse(refused.getMessage().isBlank(), name + " is refused without a word");
+  }
+
+  private void compare(String message, Bound bound, Tensor wanted, Tensor got) {
     assertEquals(wanted.dtype(), got.dtype(), message);
     assertEquals(wanted.shape(), got.shape(), message);
     if (wanted.dtype() == DType.I32) {
@@ -113,9 +138,11 @@ final class Twins {
           oracle.host().copyToHostInts(wanted), backend.host().copyToHostInts(got), message);
       return;
     }
+    int rowLength = wanted.shape().rank() == 0 ? 1 : wanted.shape().intDim(-1);
     assertClose(
         message,
-        maxError,
+        bound,
+        rowLength,
         oracle.host().copyToHostFloats(wanted),
         backend.host().copyToHostFloats(got));
   }
@@ -132,7 +159,8 @@ final class Twins {
     return false;
   }
 
-  private static void assertClose(String message, double maxError, float[] wanted, float[] got) {
+  private static void assertClose(
+      String message, Bound bound, int rowLength, float[] wanted, float[] got) {
     double error = 0;
     double size = 0;
     for (int i = 0; i < wanted.length; i++) {
@@ -146,6 +174,26 @@ final class Twins {
     }
     double relative = error == 0 ? 0 : error / size;
     assertTrue(
-        relative <= maxError, message + ": squared relative error " + relative + " > " + maxError);
+        relative <= bound.squaredError(),
+        message + ": squared relative error " + relative + " > " + bound.squaredError());
+    assertEachClose(message, bound, rowLength, size / wanted.length, wanted, got);
+  }
+
+  private static void assertEachClose(
+      String message, Bound bound, int rowLength, double meanSquare, float[] wanted, float[] got) {
+    for (int row = 0; row < wanted.length; row += rowLength) {
+      double rowSquares = 0;
+      for (int i = row; i < row + rowLength; i++) {
+        rowSquares += Float.isFinite(wanted[i]) ? (double) wanted[i] * wanted[i] : 0;
+      }
+      double size = Math.sqrt(Math.max(meanSquare, rowSquares / rowLength));
+      double most = Bound.SPREAD * Math.sqrt(bound.squaredError()) * size;
+      for (int i = row; i < row + rowLength; i++) {
+        double difference = Math.abs((double) got[i] - wanted[i]);
+        // Where both are infinite the difference is NaN, and they have been compared.
+        assertFalse(
+            difference > most, message + ", element " + i + ": " + got[i] + " is not " + wanted[i]);
+      }
+    }
   }
 }

@@ -1,0 +1,47 @@
+package org.parallelcomp.conformance;
+
+import org.parallelcomp.api.tensor.DType;
+
+/**
+ * How far a result may be from the oracle's: the squared relative error {@code sum((a - b)²) /
+ * sum(b²)} of a whole tensor. No single element may be off by more than {@link #SPREAD} times the
+ * root of it, measured by the root mean square of its row or of the tensor, whichever is greater;
+ * else one wrong number would hide in a large tensor.
+ */
+enum Bound {
+  /** Moving, selecting, copying, comparing: the same numbers. */
+  EXACT(0),
+  /** Reading any file type, and sums that are accumulated in double precision. */
+  DECODED(1e-13),
+  /** Computing in single precision: 1e-5 of the result's size. */
+  SINGLE(1e-10),
+  /** Attention over F32, whose exponents magnify the error of the products. */
+  ATTENTION(1e-8),
+  /** Weights or cache of 16 bits, which may be multiplied as such. */
+  HALF(1e-6),
+  /** Block-quantised weights, for which activations may be rounded to 8 bits. */
+  BLOCK(5e-4);
+
+  /** A rounding error is spread about normally; twelve deviations never happen by chance. */
+  static final double SPREAD = 12;
+
+  private final double squaredError;
+
+  Bound(double squaredError) {
+    this.squaredError = squaredError;
+  }
+
+  double squaredError() {
+    return squaredError;
+  }
+
+  /** Returns the bound of a product with weights of a type. */
+  static Bound ofWeights(DType dtype) {
+    return dtype.isBlock() ? BLOCK : dtype == DType.F32 ? SINGLE : HALF;
+  }
+
+  /** Returns the bound of attention over a cache of a type. */
+  static Bound ofCache(DType dtype) {
+    return dtype == DType.F32 ? ATTENTION : HALF;
+  }
+}
