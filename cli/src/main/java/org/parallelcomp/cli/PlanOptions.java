@@ -108,7 +108,7 @@ final class PlanOptions {
     int equals = at(text, '=', "--policy", "kind=name(parameter=value)");
     PolicyKind kind = kind(text.substring(0, equals));
     PolicySpec spec = PolicySpec.parse(text.substring(equals + 1));
-    catalog.policy(kind, spec.name()).create(spec.parameters());
+    catalog.policy(kind, spec.name()).create(spec.parameters(), catalog);
     return plan -> plan.with(kind, spec);
   }
 
@@ -154,7 +154,9 @@ final class PlanOptions {
       throw refusal(
           setting.option() + ": " + kind.label() + "." + parameter.name() + " " + fault + ".");
     }
-    return plan.with(kind, parameter.name(), setting.value());
+    Plan changed = plan.with(kind, parameter.name(), setting.value());
+    catalog.policy(kind, policy).create(changed.policy(kind).parameters(), catalog);
+    return changed;
   }
 
   private static String names(List<Parameter> declared) {

@@ -18,7 +18,9 @@ import org.parallelcomp.api.policy.Parameter;
 import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.api.policy.PolicyFactory;
 import org.parallelcomp.api.policy.PolicyKind;
+import org.parallelcomp.api.policy.PolicyLookup;
 import org.parallelcomp.api.policy.Preset;
+import org.parallelcomp.api.policy.Selector;
 import org.parallelcomp.api.policy.TokenScorer;
 import org.parallelcomp.engine.PolicyCatalog;
 import picocli.CommandLine.Command;
@@ -49,11 +51,12 @@ final class PoliciesCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    PolicyCatalog shown = select(command.engine().policies());
+    PolicyCatalog all = command.engine().policies();
+    PolicyCatalog shown = select(all);
     if (json) {
-      Json.print(json(shown), command.streams());
+      Json.print(json(shown, all), command.streams());
     } else {
-      command.streams().out().print(name == null ? list(shown) : describe(shown));
+      command.streams().out().print(name == null ? list(shown) : describe(shown, all));
     }
     return 0;
   }
@@ -93,7 +96,7 @@ final class PoliciesCommand implements Callable<Integer> {
         for (PolicyFactory<?> policy : ofKind) {
           table.row("  " + policy.name(), policy.summary());
           policy.parameters().forEach(p -> table.row("", "  " + parameter(p)));
-          String evidence = evidence(policy);
+          String evidence = evidence(policy, catalog);
           if (!evidence.isEmpty()) {
             table.row("", "  looks at: " + evidence);
           }
@@ -104,7 +107,7 @@ final class PoliciesCommand implements Callable<Integer> {
     return text.append("\n'parallelcomp policies NAME' describes one of them.\n").toString();
   }
 
-  private static String describe(PolicyCatalog catalog) {
+  private static String describe(PolicyCatalog catalog, PolicyLookup lookup) {
     var text = new StringBuilder();
     for (Preset preset : catalog.presets()) {
       Plan plan = preset.plan();
@@ -120,7 +123,7 @@ final class PoliciesCommand implements Callable<Integer> {
       text.append(policy.summary()).append('\n');
       text.append("  ").append(policy.description().strip()).append('\n');
       policy.parameters().forEach(p -> text.append("  ").append(parameter(p)).append('\n'));
-      String evidence = evidence(policy);
+      String evidence = evidence(policy, lookup);
       if (!evidence.isEmpty()) {
         text.append("  looks at: ").append(evidence).append('\n');
       }
@@ -141,7 +144,7 @@ final class PoliciesCommand implements Callable<Integer> {
         + choices;
   }
 
-  private static ObjectNode json(PolicyCatalog catalog) {
+  private static ObjectNode json(PolicyCatalog catalog, PolicyLookup lookup) {
     ObjectNode root = Json.object();
     ArrayNode presets = root.putArray("presets");
     for (Preset preset : catalog.presets()) {
@@ -164,19 +167,20 @@ final class PoliciesCommand implements Callable<Integer> {
         p.choices().forEach(choices::add);
       }
       ArrayNode evidence = node.putArray("evidence");
-      required(policy).forEach(e -> evidence.add(Json.word(e)));
+      required(policy, lookup).forEach(e -> evidence.add(Json.word(e)));
     }
     return root;
   }
 
-  private static String evidence(PolicyFactory<?> policy) {
-    return required(policy).stream().map(Json::word).collect(Collectors.joining(", "));
+  private static String evidence(PolicyFactory<?> policy, PolicyLookup lookup) {
+    return required(policy, lookup).stream().map(Json::word).collect(Collectors.joining(", "));
   }
 
   /** Returns what a policy with its defaults looks at. */
-  private static Set<Evidence> required(PolicyFactory<?> policy) {
-    return switch (policy.create(Map.of())) {
+  private static Set<Evidence> required(PolicyFactory<?> policy, PolicyLookup lookup) {
+    return switch (policy.create(Map.of(), lookup)) {
       case ChunkScorer scorer -> new TreeSet<>(scorer.requires());
+      case Selector selector -> new TreeSet<>(selector.requires());
       case TokenScorer scorer -> new TreeSet<>(scorer.requires());
       case CalibrationPolicy calibration -> {
         var evidence = new TreeSet<Evidence>();

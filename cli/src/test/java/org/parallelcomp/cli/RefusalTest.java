@@ -55,7 +55,7 @@ class RefusalTest {
         Arguments.of(
             "ask -t b --set chunkin.tokens=3 q",
             "There is no kind of policy 'chunkin'; did you mean 'chunking'? There is: budget,"
-                + " calibration, chunk-eviction, chunk-scorer, chunking, merge, selector,"
+                + " calibration, chunk-eviction, chunk-scorer, chunking, merge, schedule, selector,"
                 + " token-scorer."),
         Arguments.of(
             "ask -t b --policy budget=token q",

@@ -97,6 +97,22 @@ final class Bench implements AutoCloseable {
     return floats(numbers(Shape.of(dims).elements()), dims);
   }
 
+  /** Returns symmetric positive definite matrices: {@code x xᵀ / n + 1/2} of normal x. */
+  Tensor positiveDefinite(int matrices, int n) {
+    float[] numbers = new float[matrices * n * n];
+    for (int matrix = 0; matrix < matrices; matrix++) {
+      float[] x = numbers((long) n * n);
+      for (int i = 0; i < n * n; i++) {
+        double sum = i / n == i % n ? 0.5 : 0;
+        for (int k = 0; k < n; k++) {
+          sum += (double) x[i / n * n + k] * x[i % n * n + k] / n;
+        }
+        numbers[matrix * n * n + i] = (float) sum;
+      }
+    }
+    return floats(numbers, matrices, n, n);
+  }
+
   /** Returns whole numbers of a narrow range, so that many are equal; perhaps with NaN. */
   Tensor coarse(boolean withNan, long... dims) {
     float[] numbers = new float[Math.toIntExact(Shape.of(dims).elements())];

@@ -171,6 +171,33 @@ abstract class TensorRules extends Rules {
   }
 
   @Test
+  void required_B217_positiveDefiniteSystemsAreSolvedAndOthersGiveNan() {
+    for (int size : new int[] {1, 7, 13, 64}) {
+      twins()
+          .compare(
+              "cholesky " + size,
+              Bound.SINGLE,
+              b -> {
+                TensorOps ops = b.ops();
+                Tensor definite = b.positiveDefinite(3, size).reshape(Shape.of(3, 1, size, size));
+                // Only the lower triangle counts.
+                Tensor position = ops.range(size);
+                Tensor upper =
+                    ops.greaterThan(ops.subtract(position, position.reshape(Shape.of(size, 1))), 0);
+                Tensor spoilt = ops.where(upper, ops.full(Shape.of(1), Float.NaN), definite);
+                Tensor indefinite = ops.concat(List.of(definite, ops.affine(definite, -1, 0)), 0);
+                return List.of(
+                    ops.choleskySolve(definite, b.normal(3, 2, size, 5)),
+                    ops.choleskySolve(spoilt, b.view(size, 3)),
+                    ops.choleskySolve(indefinite, b.normal(size, 1)),
+                    ops.choleskySolve(
+                        ops.multiply(definite, ops.full(Shape.of(1), Float.NaN)),
+                        b.normal(size, 2)));
+              });
+    }
+  }
+
+  @Test
   void required_B209_transposeConcatAndGatherMoveNumbersExactly() {
     twins()
         .compare(
@@ -283,6 +310,9 @@ abstract class TensorRules extends Rules {
             b ->
                 List.of(
                     b.ops().full(Shape.of(3, 7), -1.5f),
+                    b.ops().constant(Shape.of(2, 4), SPECIAL),
+                    b.ops().constant(Shape.of(), new float[] {3}),
+                    b.ops().constant(Shape.of(0, 4), new float[0]),
                     b.ops().range(207),
                     b.ops().range(1),
                     b.ops().range(0)));

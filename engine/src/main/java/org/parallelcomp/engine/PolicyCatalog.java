@@ -4,6 +4,7 @@ import java.util.List;
 import org.parallelcomp.api.error.Names;
 import org.parallelcomp.api.policy.PolicyFactory;
 import org.parallelcomp.api.policy.PolicyKind;
+import org.parallelcomp.api.policy.PolicyLookup;
 import org.parallelcomp.api.policy.Preset;
 
 /**
@@ -12,7 +13,8 @@ import org.parallelcomp.api.policy.Preset;
  * @param policies the policies, kind by kind
  * @param presets the presets
  */
-public record PolicyCatalog(List<PolicyFactory<?>> policies, List<Preset> presets) {
+public record PolicyCatalog(List<PolicyFactory<?>> policies, List<Preset> presets)
+    implements PolicyLookup {
   public PolicyCatalog {
     policies = List.copyOf(policies);
     presets = List.copyOf(presets);
@@ -31,11 +33,7 @@ public record PolicyCatalog(List<PolicyFactory<?>> policies, List<Preset> preset
             () -> Names.unknown("preset", name, presets.stream().map(Preset::name).toList()));
   }
 
-  /**
-   * Returns the policy of a kind and name.
-   *
-   * @throws org.parallelcomp.api.error.InferenceException UNKNOWN_NAME, with what exists
-   */
+  @Override
   public PolicyFactory<?> policy(PolicyKind kind, String name) {
     List<PolicyFactory<?>> ofKind = policies.stream().filter(p -> p.kind() == kind).toList();
     return ofKind.stream()

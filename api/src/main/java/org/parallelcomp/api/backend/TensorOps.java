@@ -68,6 +68,20 @@ public interface TensorOps {
    */
   Tensor matmul(Tensor a, Tensor b);
 
+  /**
+   * Returns the solution x of {@code a x = b} for symmetric positive definite matrices, by the
+   * Cholesky decomposition {@code a = L Lᵀ} in double precision; leading axes broadcast. Only the
+   * lower triangle of a is read. A matrix with a pivot that is not above zero (not positive
+   * definite, or NaN) has NaN as its whole solution; the other matrices are not affected.
+   *
+   * <pre>
+   * a      [..., n, n]
+   * b      [..., n, columns]
+   * result [..., n, columns]
+   * </pre>
+   */
+  Tensor choleskySolve(Tensor a, Tensor b);
+
   /** Returns a copy with two axes exchanged. */
   Tensor transpose(Tensor a, int axis, int otherAxis);
 
@@ -95,6 +109,14 @@ public interface TensorOps {
 
   /** Returns a tensor with one value everywhere. */
   Tensor full(Shape shape, float value);
+
+  /**
+   * Returns host numbers as a tensor: seeded random numbers, kernels and weights are made in Java,
+   * so that every backend computes with the same.
+   *
+   * @param numbers as many as the shape has elements, in row-major order; not kept
+   */
+  Tensor constant(Shape shape, float[] numbers);
 
   /** Returns {@code 0, 1, … count - 1} as F32 of shape {@code [count]}. */
   Tensor range(int count);

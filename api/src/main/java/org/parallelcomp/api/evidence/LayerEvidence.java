@@ -9,6 +9,9 @@ import org.parallelcomp.api.tensor.Tensor;
  * policy returns. Asking for evidence that the policy did not declare is an INTERNAL error.
  */
 public interface LayerEvidence {
+  /** A window that holds every token of the pass: the context's and those behind it. */
+  int WHOLE_PASS = Integer.MAX_VALUE;
+
   /** Returns the layer, counted from 0. */
   int layer();
 
@@ -33,6 +36,9 @@ public interface LayerEvidence {
   /** Returns the number of tokens behind the context (question, chat markers). */
   int queryTokens();
 
+  /** Returns how many tokens may stay per kv head, on average over the heads: the budget. */
+  int keptTokens();
+
   /** Returns the keys after RoPE, {@code [kvHeads, contextTokens, headDim]}. Needs KEYS. */
   Tensor keys();
 
@@ -43,7 +49,8 @@ public interface LayerEvidence {
    * Returns the queries of the last tokens of the pass after RoPE, {@code [queryHeads, window,
    * headDim]}. Needs WINDOW_QUERIES.
    *
-   * @param window how many; at most as many as there are in the pass, 0 for all behind the context
+   * @param window how many; at most as many as there are in the pass, 0 for all behind the context,
+   *     {@link #WHOLE_PASS} for all
    */
   Tensor windowQueries(int window);
 
@@ -53,9 +60,44 @@ public interface LayerEvidence {
    * included. Needs ATTENTION_MASS.
    *
    * @param window how many tokens count; at most as many as there are in the pass, 0 for all behind
-   *     the context
+   *     the context, {@link #WHOLE_PASS} for all, which makes column sums of the whole attention
    * @param reduction over the query heads of a group
    * @return {@code [kvHeads, contextTokens]}, or {@code [queryHeads, contextTokens]} for NONE
    */
   Tensor attentionMass(int window, HeadReduction reduction);
+
+  /**
+   * Returns the queries of the context's own tokens after RoPE, {@code [queryHeads, contextTokens,
+   * headDim]}. Needs CONTEXT_QUERIES.
+   */
+  Tensor contextQueries();
+
+  /**
+   * Returns the keys as they were before RoPE, {@code [kvHeads, contextTokens, headDim]}, rotated
+   * back from the positions at which they stand. Needs UNROTATED_KEYS.
+   */
+  Tensor unrotatedKeys();
+
+  /**
+   * Returns the queries of the context's own tokens before RoPE, {@code [queryHeads, contextTokens,
+   * headDim]}. Needs UNROTATED_QUERIES.
+   */
+  Tensor unrotatedContextQueries();
+
+  /**
+   * Returns the mean R of the rotation matrices at the positions directly behind the context,
+   * {@code [headDim, headDim]}: an unrotated query q, as a column, is expected there as {@code R q}
+   * (as a row, {@code q Rᵀ}). Needs MEAN_ROTATION.
+   *
+   * @param positions over how many positions the mean is taken, at least 1; they may lie behind the
+   *     model's window
+   */
+  Tensor meanRotation(int positions);
+
+  /**
+   * Returns the attention's output projection as F32 {@code [queryHeads, headDim, hiddenDim]}: a
+   * value v, as a row, adds {@code p v W_g} to the layer's output where query head g gives it the
+   * probability p. Needs OUTPUT_PROJECTION.
+   */
+  Tensor outputProjection();
 }

@@ -8,9 +8,10 @@ public interface ChunkEvictionPolicy {
   /**
    * Starts a request.
    *
-   * @param chunks how many chunks will be offered
+   * @throws org.parallelcomp.api.error.InferenceException INVALID_ARGUMENT if what the policy may
+   *     keep cannot be kept together
    */
-  Queue start(int chunks);
+  Queue start(ChunkEvictionRequest request);
 
   /** The state of one request. Holds a bounded number of chunks, so that memory is bounded too. */
   interface Queue {
@@ -24,7 +25,10 @@ public interface ChunkEvictionPolicy {
      */
     List<Integer> offer(int chunk, double score);
 
-    /** Returns the chunks that stay, in document order. Called once, after the last offer. */
+    /**
+     * Returns the chunks that stay, in document order. Called once, after the last offer. None
+     * means that no chunk explains the question, and the engine then says so instead of answering.
+     */
     List<Integer> kept();
   }
 }

@@ -2,6 +2,7 @@ package org.parallelcomp.api.policy;
 
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.error.InferenceException;
 
 /**
  * One parameter of a policy.
@@ -14,6 +15,8 @@ import org.jspecify.annotations.Nullable;
  * @param minimum the least value of a number
  * @param maximum the greatest value of a number
  * @param choices the words allowed for {@link Type#CHOICE}
+ * @param policyKind the kind of the policies of {@link Type#POLICY} and {@link Type#POLICIES}, null
+ *     for other types
  */
 public record Parameter(
     String name,
@@ -23,7 +26,8 @@ public record Parameter(
     String meaning,
     double minimum,
     double maximum,
-    List<String> choices) {
+    List<String> choices,
+    @Nullable PolicyKind policyKind) {
   /** How the text of a parameter is read. */
   public enum Type {
     /** A whole number. */
@@ -34,6 +38,10 @@ public record Parameter(
     FLAG,
     /** One of {@link Parameter#choices()}. */
     CHOICE,
+    /** A policy of {@link Parameter#policyKind()}, in the form of {@link PolicySpec}. */
+    POLICY,
+    /** A list {@code [policy, policy]} of at least one. */
+    POLICIES,
     /** Any text; the policy's constructor says what it accepts. */
     TEXT
   }
@@ -57,7 +65,8 @@ public record Parameter(
         meaning,
         minimum,
         Long.MAX_VALUE,
-        List.of());
+        List.of(),
+        null);
   }
 
   /** Returns a parameter that is a number in {@code [minimum, maximum]}. */
@@ -76,23 +85,45 @@ public record Parameter(
         meaning,
         minimum,
         maximum,
-        List.of());
+        List.of(),
+        null);
   }
 
   /** Returns a parameter that is true or false. */
   public static Parameter flag(String name, boolean defaultValue, String meaning) {
     return new Parameter(
-        name, Type.FLAG, Boolean.toString(defaultValue), "", meaning, 0, 0, List.of());
+        name, Type.FLAG, Boolean.toString(defaultValue), "", meaning, 0, 0, List.of(), null);
   }
 
   /** Returns a parameter that is one of some words, the first being the default. */
   public static Parameter choice(String name, String meaning, String... choices) {
-    return new Parameter(name, Type.CHOICE, choices[0], "", meaning, 0, 0, List.of(choices));
+    return new Parameter(name, Type.CHOICE, choices[0], "", meaning, 0, 0, List.of(choices), null);
   }
 
   /** Returns a parameter that is text of a form that its meaning describes. */
   public static Parameter text(String name, String defaultValue, String meaning) {
-    return new Parameter(name, Type.TEXT, defaultValue, "", meaning, 0, 0, List.of());
+    return new Parameter(name, Type.TEXT, defaultValue, "", meaning, 0, 0, List.of(), null);
+  }
+
+  /**
+   * Returns a parameter that is itself a policy, which {@link Parameters#policy} gives ready made.
+   *
+   * @param defaultValue in the form of {@link PolicySpec}
+   */
+  public static Parameter policy(
+      String name, PolicyKind kind, String defaultValue, String meaning) {
+    return new Parameter(name, Type.POLICY, defaultValue, "", meaning, 0, 0, List.of(), kind);
+  }
+
+  /**
+   * Returns a parameter that is a list of policies, which {@link Parameters#policies} gives ready
+   * made.
+   *
+   * @param defaultValue as in {@code [first, second(parameter=1)]}
+   */
+  public static Parameter policies(
+      String name, PolicyKind kind, String defaultValue, String meaning) {
+    return new Parameter(name, Type.POLICIES, defaultValue, "", meaning, 0, 0, List.of(), kind);
   }
 
   /** Returns what is wrong with a value, as the end of a sentence, or null if nothing is. */
@@ -104,6 +135,15 @@ public record Parameter(
       Type type, String value, double minimum, double maximum, List<String> choices) {
     return switch (type) {
       case TEXT -> null;
+      case POLICY, POLICIES -> {
+        try {
+          List<String> parts = type == Type.POLICY ? List.of(value) : PolicySpec.parseList(value);
+          parts.forEach(PolicySpec::parse);
+          yield parts.isEmpty() ? "must name at least one policy" : null;
+        } catch (InferenceException e) {
+          yield "is no policy: " + e.getMessage().substring(0, e.getMessage().length() - 1);
+        }
+      }
       case FLAG ->
           value.equals("true") || value.equals("false")
               ? null

@@ -30,9 +30,15 @@ public record PolicyFactory<T>(
    * Makes the policy.
    *
    * @param given values that differ from the defaults
+   * @param lookup where policies that are values of parameters are found
    * @throws org.parallelcomp.api.error.InferenceException INVALID_ARGUMENT that names every fault
    */
+  public T create(Map<String, String> given, PolicyLookup lookup) {
+    return constructor.apply(Parameters.of(name, parameters, given, lookup));
+  }
+
+  /** Makes the policy, which holds no others. */
   public T create(Map<String, String> given) {
-    return constructor.apply(Parameters.of(name, parameters, given));
+    return create(given, PolicyLookup.NONE);
   }
 }

@@ -18,6 +18,8 @@ public enum PolicyKind {
   SELECTOR(Selector.class),
   /** Which tokens with too much attention go. */
   CALIBRATION(CalibrationPolicy.class),
+  /** When tokens are evicted. */
+  SCHEDULE(EvictionSchedule.class),
   /** Kept chunks to one context. */
   MERGE(ContextMerge.class);
 

@@ -13,10 +13,13 @@ public interface TokenScorer {
 
   /**
    * Optional. Returns how many of a pass' last tokens {@link #score} looks at by attention mass or
-   * window queries, 0 for all behind the context; the default is 0. The engine computes no more.
+   * window queries: {@link LayerEvidence#WHOLE_PASS} for all of them. Asked only where one of the
+   * two is required; the engine computes no more. The default is all behind the context.
+   *
+   * @param queryTokens how many tokens stand behind the context
    */
-  default int windowTokens() {
-    return 0;
+  default int windowTokens(int queryTokens) {
+    return queryTokens;
   }
 
   /**

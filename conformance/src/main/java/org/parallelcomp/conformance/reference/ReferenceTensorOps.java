@@ -236,6 +236,60 @@ final class ReferenceTensorOps implements TensorOps {
     return result(join(batch, rows, columns), out);
   }
 
+  @Override
+  public Tensor choleskySolve(Tensor a, Tensor b) {
+    int n = a.shape().intDim(-1);
+    int columns = b.shape().intDim(-1);
+    if (a.shape().dim(-2) != n || b.shape().dim(-2) != n) {
+      throw new IllegalArgumentException("cannot solve " + a.shape() + " for " + b.shape());
+    }
+    Shape batch = broadcast(leading(a.shape()), leading(b.shape()));
+    double[] matrices = expanded(a, join(batch, n, n));
+    double[] x = expanded(b, join(batch, n, columns));
+    for (int matrix = 0; matrix < batch.elements(); matrix++) {
+      double[] lower = Arrays.copyOfRange(matrices, matrix * n * n, (matrix + 1) * n * n);
+      boolean positive = decompose(lower, n);
+      for (int column = 0; column < columns; column++) {
+        int at = matrix * n * columns + column;
+        // L y = b, then Lᵀ x = y.
+        for (int i = 0; i < n; i++) {
+          for (int k = 0; k < i; k++) {
+            x[at + i * columns] -= lower[i * n + k] * x[at + k * columns];
+          }
+          x[at + i * columns] /= lower[i * n + i];
+        }
+        for (int i = n - 1; i >= 0; i--) {
+          for (int k = i + 1; k < n; k++) {
+            x[at + i * columns] -= lower[k * n + i] * x[at + k * columns];
+          }
+          x[at + i * columns] = positive ? x[at + i * columns] / lower[i * n + i] : Double.NaN;
+        }
+      }
+    }
+    return result(join(batch, n, columns), x);
+  }
+
+  /** L with {@code L Lᵀ = a} in place of a's lower triangle; false where a pivot is not above 0. */
+  private static boolean decompose(double[] a, int n) {
+    for (int j = 0; j < n; j++) {
+      double pivot = a[j * n + j];
+      for (int k = 0; k < j; k++) {
+        pivot -= a[j * n + k] * a[j * n + k];
+      }
+      if (!(pivot > 0)) {
+        return false;
+      }
+      a[j * n + j] = Math.sqrt(pivot);
+      for (int i = j + 1; i < n; i++) {
+        for (int k = 0; k < j; k++) {
+          a[i * n + j] -= a[i * n + k] * a[j * n + k];
+        }
+        a[i * n + j] /= a[j * n + j];
+      }
+    }
+    return true;
+  }
+
   private static Shape leading(Shape shape) {
     return Shape.of(Arrays.copyOf(shape.toArray(), shape.rank() - 2));
   }
@@ -337,6 +391,14 @@ final class ReferenceTensorOps implements TensorOps {
     double[] values = new double[Math.toIntExact(shape.elements())];
     Arrays.fill(values, value);
     return result(shape, values);
+  }
+
+  @Override
+  public Tensor constant(Shape shape, float[] numbers) {
+    if (shape.elements() != numbers.length) {
+      throw new IllegalArgumentException(numbers.length + " numbers do not fill " + shape);
+    }
+    return result(shape, IntStream.range(0, numbers.length).mapToDouble(i -> numbers[i]).toArray());
   }
 
   @Override

@@ -65,6 +65,17 @@ class ReferenceOpsTest {
   }
 
   @Test
+  void choleskySolvesByHand() {
+    // L = (2 0; 1 3), so a = (4 2; 2 10); the upper triangle is not read.
+    Tensor a = floats(new float[] {4, 99, 2, 10}, 2, 2);
+    assertNumbers(ops.choleskySolve(a, floats(new float[] {8, 0, 22, 9}, 2, 2)), 1, -0.5f, 2, 1);
+    Tensor singular = floats(new float[] {1, 1, 1, 1}, 2, 2);
+    assertNumbers(
+        ops.choleskySolve(singular, floats(new float[] {1, 1}, 2, 1)), Float.NaN, Float.NaN);
+    assertNumbers(ops.constant(Shape.of(2, 1), new float[] {5, 6}), 5, 6);
+  }
+
+  @Test
   void arithmeticBroadcasts() {
     Tensor x = floats(new float[] {1, 2, 3, 4, 5, 6}, 2, 3);
     assertNumbers(ops.add(x, floats(new float[] {10, 20, 30}, 3)), 11, 22, 33, 14, 25, 36);

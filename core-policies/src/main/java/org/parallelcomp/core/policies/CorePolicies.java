@@ -51,6 +51,7 @@ public final class CorePolicies implements PolicyProvider {
         TopK.FACTORY,
         NoCalibration.FACTORY,
         AttentionThreshold.FACTORY,
+        Schedules.PER_CHUNK,
         Merges.PARALLEL,
         Merges.REREAD);
   }

@@ -31,6 +31,7 @@ final class Presets {
               PolicyKind.TOKEN_SCORER, "window-attention(pool=21, pooling=max, window=8)",
               PolicyKind.SELECTOR, "top-k",
               PolicyKind.CALIBRATION, "none",
+              PolicyKind.SCHEDULE, "per-chunk",
               PolicyKind.MERGE, "parallel"));
 
   /** Small chunks, several of them, read again as one text: for what stands in several places. */
@@ -48,6 +49,7 @@ final class Presets {
               PolicyKind.TOKEN_SCORER, "none",
               PolicyKind.SELECTOR, "top-k",
               PolicyKind.CALIBRATION, "none",
+              PolicyKind.SCHEDULE, "per-chunk",
               PolicyKind.MERGE, "reread"));
 
   /**
@@ -70,6 +72,7 @@ final class Presets {
               PolicyKind.TOKEN_SCORER, "window-attention(pool=7, pooling=max, window=8)",
               PolicyKind.SELECTOR, "top-k",
               PolicyKind.CALIBRATION, "none",
+              PolicyKind.SCHEDULE, "per-chunk",
               PolicyKind.MERGE, "parallel"));
 
   /**
@@ -102,6 +105,7 @@ final class Presets {
               PolicyKind.TOKEN_SCORER, "none",
               PolicyKind.SELECTOR, "top-k",
               PolicyKind.CALIBRATION, "none",
+              PolicyKind.SCHEDULE, "per-chunk",
               PolicyKind.MERGE, "parallel"));
 
   /** Plain attention over the whole text, then eviction by SnapKV (arXiv 2404.14469). */
@@ -135,6 +139,7 @@ final class Presets {
               PolicyKind.TOKEN_SCORER, "streaming-llm(sinks=4)",
               PolicyKind.SELECTOR, "top-k",
               PolicyKind.CALIBRATION, "none",
+              PolicyKind.SCHEDULE, "per-chunk",
               PolicyKind.MERGE, "parallel"));
 
   /** All of them, in the order in which they should be listed. */

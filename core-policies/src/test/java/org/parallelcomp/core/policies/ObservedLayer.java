@@ -50,6 +50,13 @@ public record ObservedLayer(
     return p;
   }
 
+  /** Returns a layer of which nothing was observed, for selectors that only look at scores. */
+  public static ObservedLayer blank(
+      ReferenceBackend backend, MemoryScope scope, int kvHeads, int tokens) {
+    return new ObservedLayer(
+        backend, scope, 0, 1, 0, kvHeads, new double[kvHeads][1][tokens], new double[0][0][0]);
+  }
+
   @Override
   public int queryHeads() {
     return probabilities.length;
@@ -102,6 +109,36 @@ public record ObservedLayer(
       all[i] = (float) mass[i / contextTokens()][i % contextTokens()];
     }
     return tensor(all, mass.length, contextTokens());
+  }
+
+  @Override
+  public int keptTokens() {
+    return contextTokens();
+  }
+
+  @Override
+  public Tensor contextQueries() {
+    throw new AssertionError("no policy here reads queries");
+  }
+
+  @Override
+  public Tensor unrotatedKeys() {
+    throw new AssertionError("no policy here reads keys before RoPE");
+  }
+
+  @Override
+  public Tensor unrotatedContextQueries() {
+    throw new AssertionError("no policy here reads queries");
+  }
+
+  @Override
+  public Tensor meanRotation(int positions) {
+    throw new AssertionError("no policy here reads rotations");
+  }
+
+  @Override
+  public Tensor outputProjection() {
+    throw new AssertionError("no policy here reads weights");
   }
 
   /** The formula of {@link LayerEvidence#attentionMass}, plainly. */

@@ -9,7 +9,7 @@ import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.cache.TokenSelection;
 import org.parallelcomp.api.evidence.Evidence;
-import org.parallelcomp.engine.load.ModelConfig;
+import org.parallelcomp.engine.model.Decoder;
 import org.parallelcomp.engine.model.LayerCaches;
 
 /**
@@ -18,7 +18,7 @@ import org.parallelcomp.engine.model.LayerCaches;
  */
 final class ChunkLayers implements LayerCaches {
   private final Backend backend;
-  private final ModelConfig config;
+  private final Decoder decoder;
   private final LayerPool pool;
   private final List<KvLayer> prefix;
   private final TokenEviction eviction;
@@ -34,7 +34,7 @@ final class ChunkLayers implements LayerCaches {
    */
   ChunkLayers(
       Backend backend,
-      ModelConfig config,
+      Decoder decoder,
       LayerPool pool,
       List<KvLayer> prefix,
       TokenEviction eviction,
@@ -42,15 +42,15 @@ final class ChunkLayers implements LayerCaches {
       int contextTokens,
       int queryTokens) {
     this.backend = backend;
-    this.config = config;
+    this.decoder = decoder;
     this.pool = pool;
     this.prefix = prefix;
     this.eviction = eviction;
     this.keptScope = keptScope;
     this.contextTokens = contextTokens;
     this.queryTokens = queryTokens;
-    this.uncut = new KvLayer[config.layers()];
-    this.kept = new KvLayer[config.layers()];
+    this.uncut = new KvLayer[decoder.config().layers()];
+    this.kept = new KvLayer[decoder.config().layers()];
   }
 
   /** Says that the next pass is the chunk's last, behind which its layers can be cut. */
@@ -96,18 +96,21 @@ final class ChunkLayers implements LayerCaches {
 
   private KvLayer cut(int layer, KvLayer layerCache, Attended attended, MemoryScope target) {
     int prefixTokens = prefix.get(layer).maxTokens();
+    int positionBehind = prefixTokens + contextTokens;
     Set<Evidence> declared = eviction.requires(layer, contextTokens);
     try (MemoryScope policyScope = target.child("policy")) {
       var evidence =
           new ObservedLayer(
               backend,
               policyScope,
-              config,
+              decoder,
               layer,
               attended,
               prefixTokens,
               contextTokens,
+              eviction.keptTokens(layer, contextTokens),
               queryTokens,
+              positionBehind,
               declared);
       TokenSelection selection = eviction.select(evidence, backend.tensorOps(policyScope));
       return backend.cache().compact(target, layerCache, prefixTokens, selection);

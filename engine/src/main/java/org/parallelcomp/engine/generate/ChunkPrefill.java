@@ -85,7 +85,7 @@ final class ChunkPrefill {
     var layers =
         new ChunkLayers(
             backend,
-            decoder.config(),
+            decoder,
             pool,
             prefix,
             eviction,

@@ -106,10 +106,13 @@ record ContextRequest(
    *
    * @param cachedTokens tokens whose keys and values are held at once in every layer
    * @param passTokens tokens that pass through the decoder together
+   * @param outputRows the most of them that must lie in one block
+   * @param evidenceBytes what policies look at beside the caches
    */
-  void requireMemory(long cachedTokens, int passTokens) {
-    int blockTokens = Math.min(passTokens, BlockPrefill.BLOCK_TOKENS);
+  void requireMemory(long cachedTokens, int passTokens, int outputRows, long evidenceBytes) {
+    int blockTokens = Math.min(passTokens, Math.max(outputRows, BlockPrefill.BLOCK_TOKENS));
     MemoryPlan.of(config(), weightBytes, cachedTokens, blockTokens)
+        .withWorkspace(evidenceBytes)
         .requireFits(backend.info().freeBytes());
   }
 

@@ -34,6 +34,11 @@ public record MemoryPlan(long weightBytes, long cacheBytes, long workspaceBytes)
         Float.BYTES * (rowNumbers * blockTokens + config.vocab()));
   }
 
+  /** Returns the plan with so many more bytes of workspace. */
+  MemoryPlan withWorkspace(long bytes) {
+    return new MemoryPlan(weightBytes, cacheBytes, workspaceBytes + bytes);
+  }
+
   /**
    * Refuses what will not fit.
    *

@@ -1,5 +1,6 @@
 package org.parallelcomp.engine.generate;
 
+import java.util.List;
 import java.util.Set;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.MemoryScope;
@@ -12,52 +13,57 @@ import org.parallelcomp.api.evidence.LayerEvidence;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
-import org.parallelcomp.engine.load.ModelConfig;
+import org.parallelcomp.engine.model.Decoder;
 import org.parallelcomp.engine.model.LayerCaches.Attended;
+import org.parallelcomp.engine.model.RopeTable;
 
 /**
  * The evidence of one layer, computed when it is asked for.
  *
  * @param backend computes it
  * @param scope owns what is computed
- * @param config sizes of the model
+ * @param decoder the model
  * @param layer the layer, from 0
  * @param attended what the attention saw
  * @param prefixTokens tokens before the context
  * @param contextTokens tokens to choose from
+ * @param keptTokens how many of them may stay
  * @param queryTokens tokens behind the context
+ * @param positionBehind position of the first token behind the context
  * @param declared the evidence that the policies declared
  */
 record ObservedLayer(
     Backend backend,
     MemoryScope scope,
-    ModelConfig config,
+    Decoder decoder,
     int layer,
     Attended attended,
     int prefixTokens,
     int contextTokens,
+    int keptTokens,
     int queryTokens,
+    int positionBehind,
     Set<Evidence> declared)
     implements LayerEvidence {
 
   @Override
   public int layers() {
-    return config.layers();
+    return decoder.config().layers();
   }
 
   @Override
   public int queryHeads() {
-    return config.queryHeads();
+    return decoder.config().queryHeads();
   }
 
   @Override
   public int kvHeads() {
-    return config.kvHeads();
+    return decoder.config().kvHeads();
   }
 
   @Override
   public int headDim() {
-    return config.headDim();
+    return decoder.config().headDim();
   }
 
   @Override
@@ -81,6 +87,71 @@ record ObservedLayer(
     return slots
         .reshape(Shape.of(kvHeads(), kvLayer.capacity(0), headDim()))
         .slice(1, prefixTokens, prefixTokens + contextTokens);
+  }
+
+  /** The positions of the context's keys as a copy, {@code [kvHeads, contextTokens]}. */
+  private Tensor contextPositions() {
+    KvLayer kvLayer = attended.sequence().layer();
+    return copy(
+        kvLayer
+            .positions()
+            .reshape(Shape.of(kvHeads(), kvLayer.capacity(0)))
+            .slice(1, prefixTokens, prefixTokens + contextTokens));
+  }
+
+  private Tensor copy(Tensor view) {
+    return backend.tensorOps(scope).concat(List.of(view), 0);
+  }
+
+  @Override
+  public Tensor unrotatedKeys() {
+    requireDeclared(Evidence.UNROTATED_KEYS);
+    Tensor keys = copy(contextOf(attended.sequence().layer().keys()));
+    long rows = (long) kvHeads() * contextTokens;
+    backend
+        .decoder()
+        .rope(
+            keys.reshape(Shape.of(rows, 1, headDim())),
+            contextPositions().reshape(Shape.of(rows)),
+            decoder.inverseRope());
+    return keys;
+  }
+
+  @Override
+  public Tensor contextQueries() {
+    requireDeclared(Evidence.CONTEXT_QUERIES);
+    return backend.tensorOps(scope).transpose(contextRows(), 0, 1);
+  }
+
+  @Override
+  public Tensor unrotatedContextQueries() {
+    requireDeclared(Evidence.UNROTATED_QUERIES);
+    Tensor queries = copy(contextRows());
+    // A token's queries were rotated at the position of its keys.
+    Tensor positions = contextPositions().slice(0, 0, 1).reshape(Shape.of(contextTokens));
+    backend.decoder().rope(queries, positions, decoder.inverseRope());
+    return backend.tensorOps(scope).transpose(queries, 0, 1);
+  }
+
+  /** The queries of the context's tokens, {@code [contextTokens, queryHeads, headDim]}. */
+  private Tensor contextRows() {
+    int end = attended.sequence().firstRow() + attended.sequence().rows() - queryTokens;
+    return attended.queries().slice(0, end - contextTokens, end);
+  }
+
+  @Override
+  public Tensor meanRotation(int positions) {
+    requireDeclared(Evidence.MEAN_ROTATION);
+    float[] mean =
+        RopeTable.meanRotation(
+            decoder.config().rope(), headDim(), positionBehind, Math.max(1, positions));
+    return backend.tensorOps(scope).constant(Shape.of(headDim(), headDim()), mean);
+  }
+
+  @Override
+  public Tensor outputProjection() {
+    requireDeclared(Evidence.OUTPUT_PROJECTION);
+    return decoder.outputProjection(layer);
   }
 
   @Override
@@ -113,7 +184,7 @@ record ObservedLayer(
 
   private int checkedWindow(int window) {
     int rows = attended.sequence().rows();
-    int wanted = window == 0 ? queryTokens : window;
+    int wanted = window == 0 ? queryTokens : window == WHOLE_PASS ? rows : window;
     if (wanted < 1 || wanted > rows) {
       throw new InferenceException(
           ErrorCode.INVALID_ARGUMENT,

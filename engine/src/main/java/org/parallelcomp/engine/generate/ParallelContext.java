@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
@@ -13,11 +14,15 @@ import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.evidence.ChunkEvidence;
+import org.parallelcomp.api.evidence.ChunkTexts;
 import org.parallelcomp.api.policy.Chunk;
 import org.parallelcomp.api.policy.ChunkEvictionPolicy;
+import org.parallelcomp.api.policy.ChunkEvictionRequest;
 import org.parallelcomp.api.policy.ContextMerge;
 import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.model.LayerCaches;
+import org.parallelcomp.engine.text.PromptParts;
 
 /**
  * ParallelComp (arXiv 2502.14317): every chunk on its own at reused positions, the chunks that
@@ -29,13 +34,23 @@ final class ParallelContext {
   private final List<Chunk> chunks;
   private final ChunkEvictionPolicy.Queue queue;
   private final TokenEviction eviction;
+  private final Optional<ChunkTexts> texts;
+  private List<Float> questionPrior = List.of();
 
   private ParallelContext(ContextRequest request, List<Chunk> chunks) {
     this.request = request;
     this.chunks = chunks;
-    this.queue = request.policies().chunkEviction().start(chunks.size());
+    boolean reread = request.policies().merge() instanceof ContextMerge.Reread;
+    this.queue =
+        request
+            .policies()
+            .chunkEviction()
+            .start(
+                new ChunkEvictionRequest(
+                    chunks, reread ? request.roomInWindow() : Integer.MAX_VALUE));
     int keptChunks = Math.min(queue.capacity(), chunks.size());
     this.eviction = new TokenEviction(request.policies(), request.config(), keptChunks);
+    this.texts = request.policies().needsTokenIds() ? Optional.of(texts()) : Optional.empty();
   }
 
   /** Returns the context for the question. */
@@ -56,7 +71,6 @@ final class ParallelContext {
         yield sideBySide(kept);
       }
       case ContextMerge.Reread reread -> {
-        requireRoomForReread();
         SortedMap<Integer, Scored> kept = prefillChunks(false);
         yield reread(kept);
       }
@@ -75,6 +89,9 @@ final class ParallelContext {
     var live = new TreeMap<Integer, Scored>();
     int promptTokens = request.prompt().prefix().length + request.prompt().query().length;
     requireMemory(promptTokens + longestChunk());
+    if (request.policies().needsQuestionPrior()) {
+      questionPrior = questionPrior();
+    }
     try (MemoryScope workspace = request.scope().child("workspace")) {
       List<KvLayer> prefix = prefillPrefix(workspace);
       var prefill =
@@ -121,7 +138,22 @@ final class ParallelContext {
           "The chunk eviction policy kept " + kept + " of " + live.keySet() + ".");
     }
     evict(live, live.keySet().stream().filter(chunk -> !kept.contains(chunk)).toList());
+    requireRoom(kept);
     return live;
+  }
+
+  private void requireRoom(List<Integer> kept) {
+    long tokens = kept.stream().mapToLong(chunk -> chunks.get(chunk).tokens()).sum();
+    boolean reread = request.policies().merge() instanceof ContextMerge.Reread;
+    if (reread && tokens > request.roomInWindow()) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "The chunk eviction policy kept "
+              + tokens
+              + " tokens to be read once more, where the window has room for "
+              + request.roomInWindow()
+              + ".");
+    }
   }
 
   /** The live chunks, one more while it is being cut, and the merged context. */
@@ -131,7 +163,11 @@ final class ParallelContext {
       mostKept = Math.max(mostKept, eviction.keptTokens(layer, longestChunk()));
     }
     long live = Math.min(queue.capacity(), chunks.size()) + 1L;
-    request.requireMemory(2 * live * mostKept + passTokens + request.tokensAround(), passTokens);
+    request.requireMemory(
+        2 * live * mostKept + passTokens + request.tokensAround(),
+        passTokens,
+        eviction.windowTokens(request.prompt().query().length, longestChunk()),
+        eviction.evidenceBytes(longestChunk()));
   }
 
   private int longestChunk() {
@@ -160,8 +196,59 @@ final class ParallelContext {
             chunk.index(),
             chunks.size(),
             chunk.tokens(),
-            IntStream.range(0, logLikelihoods.length).mapToObj(i -> logLikelihoods[i]).toList());
+            floats(logLikelihoods),
+            questionPrior,
+            texts);
     return request.policies().chunkScorer().score(evidence);
+  }
+
+  private static List<Float> floats(float[] numbers) {
+    return IntStream.range(0, numbers.length).mapToObj(i -> numbers[i]).toList();
+  }
+
+  /**
+   * Returns the log-probability of each token of the question where no chunk stands before it. A
+   * first token that nothing at all stands before counts as any of the vocabulary.
+   */
+  private List<Float> questionPrior() {
+    PromptParts prompt = request.prompt();
+    int[] ids = ChunkPrefill.concat(prompt.prefix(), prompt.query());
+    int questionFrom = prompt.prefix().length + prompt.questionFrom();
+    int questionTo = prompt.prefix().length + prompt.questionTo();
+    int from = Math.max(1, questionFrom);
+    var prior = new ArrayList<Float>();
+    if (questionFrom == 0) {
+      prior.add((float) -Math.log(request.config().vocab()));
+    }
+    if (from == questionTo) {
+      return prior;
+    }
+    try (MemoryScope scope = request.scope().child("question")) {
+      Tensor hidden =
+          BlockPrefill.forward(
+              request.decoder(),
+              ids,
+              0,
+              ids.length - from + 1,
+              LayerCaches.growing(request.decoder().allocateLayers(scope, ids.length)),
+              request.cancellation(),
+              BlockPrefill.Listener.NONE);
+      prior.addAll(
+          floats(
+              request
+                  .decoder()
+                  .logLikelihood(
+                      hidden.slice(0, 0, questionTo - from),
+                      Arrays.copyOfRange(ids, from, questionTo))));
+    }
+    return prior;
+  }
+
+  private ChunkTexts texts() {
+    PromptParts prompt = request.prompt();
+    return new ChunkTexts(
+        Arrays.copyOfRange(prompt.query(), prompt.questionFrom(), prompt.questionTo()),
+        chunks.stream().map(request::idsOf).toList());
   }
 
   /** I_c = - mean of log p(question token | chunk), in nats. */
@@ -224,21 +311,6 @@ final class ParallelContext {
     int longest = kept.keySet().stream().mapToInt(c -> chunks.get(c).tokens()).max().orElse(0);
     return new Context(
         layers, prefixTokens + longest, queryIds, Context.keptBytes(layers), keptChunks);
-  }
-
-  private void requireRoomForReread() {
-    long most = (long) Math.min(queue.capacity(), chunks.size()) * longestChunk();
-    int room = request.roomInWindow();
-    if (most > room) {
-      throw new InferenceException(
-          ErrorCode.INVALID_ARGUMENT,
-          "Up to "
-              + most
-              + " tokens of kept chunks would be read once more, but the model's window has room for"
-              + " "
-              + room
-              + "; keep fewer chunks or make them smaller.");
-    }
   }
 
   /** The kept chunks' tokens as one text. */

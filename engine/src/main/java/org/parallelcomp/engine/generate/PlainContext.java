@@ -16,7 +16,7 @@ final class PlainContext {
     int[] tokenIds =
         ChunkPrefill.concat(request.prompt().prefix(), textIds, request.prompt().query());
     int capacity = tokenIds.length + request.answerTokens();
-    request.requireMemory(capacity, tokenIds.length);
+    request.requireMemory(capacity, tokenIds.length, 1, 0);
     return new Context(
         request.decoder().allocateLayers(request.scope(), capacity),
         0,

@@ -12,6 +12,7 @@ import org.parallelcomp.api.policy.ChunkEvictionPolicy;
 import org.parallelcomp.api.policy.ChunkScorer;
 import org.parallelcomp.api.policy.ChunkingPolicy;
 import org.parallelcomp.api.policy.ContextMerge;
+import org.parallelcomp.api.policy.EvictionSchedule;
 import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.policy.PolicySpec;
@@ -33,6 +34,7 @@ public record Policies(
     TokenScorer tokenScorer,
     Selector selector,
     CalibrationPolicy calibration,
+    EvictionSchedule schedule,
     ContextMerge merge) {
 
   /**
@@ -47,7 +49,7 @@ public record Policies(
     for (PolicyKind kind : PolicyKind.values()) {
       PolicySpec spec = plan.policy(kind);
       try {
-        made.put(kind, catalog.policy(kind, spec.name()).create(spec.parameters()));
+        made.put(kind, catalog.policy(kind, spec.name()).create(spec.parameters(), catalog));
       } catch (InferenceException e) {
         code = e.code();
         faults.add(e.getMessage());
@@ -65,6 +67,7 @@ public record Policies(
         of(made, PolicyKind.TOKEN_SCORER, TokenScorer.class),
         of(made, PolicyKind.SELECTOR, Selector.class),
         of(made, PolicyKind.CALIBRATION, CalibrationPolicy.class),
+        of(made, PolicyKind.SCHEDULE, EvictionSchedule.class),
         of(made, PolicyKind.MERGE, ContextMerge.class));
   }
 
@@ -81,5 +84,15 @@ public record Policies(
   /** Returns whether the chunk scorer must see how likely each chunk makes the question. */
   boolean needsQuestionLikelihood() {
     return chunkScorer.requires().contains(Evidence.QUESTION_LIKELIHOOD);
+  }
+
+  /** Returns whether the chunk scorer must see how likely the question is without any chunk. */
+  boolean needsQuestionPrior() {
+    return chunkScorer.requires().contains(Evidence.QUESTION_PRIOR);
+  }
+
+  /** Returns whether the chunk scorer compares token ids. */
+  boolean needsTokenIds() {
+    return chunkScorer.requires().contains(Evidence.TOKEN_IDS);
   }
 }

@@ -30,11 +30,13 @@ final class SequentialContext implements LayerCaches {
 
   /** Returns the context for the question. */
   static Context build(ContextRequest request, List<Chunk> chunks) {
+    var eviction = new TokenEviction(request.policies(), request.config(), 1);
+    eviction.requireNoContextQueries("for the tokens of a rolling cache");
     int[] prefixIds = request.prompt().prefix();
     int[] queryIds = request.prompt().query();
     int longest = chunks.stream().mapToInt(Chunk::tokens).max().orElse(0) + prefixIds.length;
     int window = request.config().trainedWindow();
-    int kept = new TokenEviction(request.policies(), request.config(), 1).keptTokens(0, window);
+    int kept = eviction.keptTokens(0, window);
     int behind = Math.max(longest, queryIds.length + request.answerTokens());
     if (kept + behind > window) {
       throw new InferenceException(
@@ -47,7 +49,9 @@ final class SequentialContext implements LayerCaches {
               + window
               + "; keep fewer tokens or make the chunks smaller.");
     }
-    request.requireMemory(2L * (kept + behind), longest);
+    int windowTokens = eviction.windowTokens(0, kept + longest);
+    request.requireMemory(
+        2L * (kept + behind), longest, windowTokens, eviction.evidenceBytes(kept + longest));
     var context = new SequentialContext(request, kept + behind);
     long tokensDone = 0;
     for (Chunk chunk : chunks) {
@@ -56,12 +60,12 @@ final class SequentialContext implements LayerCaches {
       int[] chunkIds = request.idsOf(chunk);
       int[] ids = chunk.index() == 0 ? ChunkPrefill.concat(prefixIds, chunkIds) : chunkIds;
       int cached = context.rolling.getFirst().maxTokens();
-      int windowTokens = context.eviction.windowTokens(0, cached + ids.length);
+      int lastTokens = context.eviction.windowTokens(0, cached + ids.length);
       BlockPrefill.forward(
           request.decoder(),
           ids,
           cached,
-          Math.min(ids.length, windowTokens),
+          Math.min(ids.length, lastTokens),
           context,
           request.cancellation(),
           BlockPrefill.Listener.NONE);
@@ -100,7 +104,17 @@ final class SequentialContext implements LayerCaches {
       Set<Evidence> declared = eviction.requires(layer, tokens);
       var evidence =
           new ObservedLayer(
-              request.backend(), step, request.config(), layer, attended, 0, tokens, 0, declared);
+              request.backend(),
+              step,
+              request.decoder(),
+              layer,
+              attended,
+              0,
+              tokens,
+              eviction.keptTokens(layer, tokens),
+              0,
+              tokens,
+              declared);
       TokenSelection selection = eviction.select(evidence, request.backend().tensorOps(step));
       KvLayer kept = cache.compact(step, layerCache, 0, selection);
       for (int head = 0; head < layerCache.kvHeads(); head++) {

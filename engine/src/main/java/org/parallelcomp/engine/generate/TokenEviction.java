@@ -1,8 +1,11 @@
 package org.parallelcomp.engine.generate;
 
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Set;
+import java.util.function.IntUnaryOperator;
 import org.parallelcomp.api.backend.TensorOps;
 import org.parallelcomp.api.cache.TokenSelection;
 import org.parallelcomp.api.error.ErrorCode;
@@ -10,11 +13,20 @@ import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.evidence.Evidence;
 import org.parallelcomp.api.evidence.LayerEvidence;
 import org.parallelcomp.api.policy.BudgetRequest;
+import org.parallelcomp.api.policy.CalibrationPolicy;
+import org.parallelcomp.api.policy.PolicyKind;
+import org.parallelcomp.api.policy.Selector;
+import org.parallelcomp.api.policy.TokenScorer;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.engine.load.ModelConfig;
 
 /** Budget, scorer, selector and calibration of a plan as one decision per layer. */
 final class TokenEviction {
+  private static final Set<Evidence> OF_WINDOW =
+      EnumSet.of(Evidence.ATTENTION_MASS, Evidence.WINDOW_QUERIES);
+  private static final Set<Evidence> OF_CONTEXT_QUERIES =
+      EnumSet.of(Evidence.CONTEXT_QUERIES, Evidence.UNROTATED_QUERIES);
+
   private final Policies policies;
   private final ModelConfig config;
   private final int keptChunks;
@@ -55,6 +67,7 @@ final class TokenEviction {
     Set<Evidence> required = EnumSet.noneOf(Evidence.class);
     if (keptTokens(layer, contextTokens) < contextTokens) {
       required.addAll(policies.tokenScorer().requires());
+      required.addAll(policies.selector().requires());
     }
     required.addAll(policies.calibration().requires(layer, config.layers()));
     return required;
@@ -72,27 +85,86 @@ final class TokenEviction {
   }
 
   /**
-   * Returns how many of a pass' last tokens the decisions look at.
+   * Returns how many of a pass' last tokens the decisions look at, perhaps {@link
+   * LayerEvidence#WHOLE_PASS}.
    *
    * @param queryTokens tokens behind the context
    */
   int windowTokens(int queryTokens, int contextTokens) {
+    TokenScorer scorer = policies.tokenScorer();
+    Selector selector = policies.selector();
+    CalibrationPolicy calibration = policies.calibration();
     int window = 0;
     for (int layer = 0; layer < config.layers(); layer++) {
-      if (looksAtQueries(requires(layer, contextTokens))) {
-        window = Math.max(window, orAll(policies.tokenScorer().windowTokens(), queryTokens));
-        window = Math.max(window, orAll(policies.calibration().windowTokens(), queryTokens));
+      if (keptTokens(layer, contextTokens) < contextTokens) {
+        window = Math.max(window, window(scorer.requires(), scorer::windowTokens, queryTokens));
+        window = Math.max(window, window(selector.requires(), selector::windowTokens, queryTokens));
       }
+      Set<Evidence> calibrated = calibration.requires(layer, config.layers());
+      window = Math.max(window, window(calibrated, calibration::windowTokens, queryTokens));
     }
     return window;
   }
 
-  private static int orAll(int window, int queryTokens) {
-    return window == 0 ? Math.max(1, queryTokens) : window;
+  private static int window(
+      Set<Evidence> required, IntUnaryOperator windowTokens, int queryTokens) {
+    if (!Collections.disjoint(required, OF_CONTEXT_QUERIES)) {
+      return LayerEvidence.WHOLE_PASS;
+    }
+    return Collections.disjoint(required, OF_WINDOW)
+        ? 0
+        : Math.max(1, windowTokens.applyAsInt(queryTokens));
   }
 
-  private static boolean looksAtQueries(Set<Evidence> required) {
-    return required.contains(Evidence.ATTENTION_MASS) || required.contains(Evidence.WINDOW_QUERIES);
+  /**
+   * Refuses policies that look at queries of the context's own tokens.
+   *
+   * @param when where there are none, as in "while decoding"
+   */
+  void requireNoContextQueries(String when) {
+    for (Set<Evidence> required :
+        List.of(policies.tokenScorer().requires(), policies.selector().requires())) {
+      for (Evidence evidence : OF_CONTEXT_QUERIES) {
+        if (required.contains(evidence)) {
+          throw new InferenceException(
+              ErrorCode.INVALID_ARGUMENT,
+              "The plan's token-scorer '"
+                  + policies.plan().policy(PolicyKind.TOKEN_SCORER)
+                  + "' and selector '"
+                  + policies.plan().policy(PolicyKind.SELECTOR)
+                  + "' need "
+                  + evidence
+                  + ", which there is not "
+                  + when
+                  + ".");
+        }
+      }
+    }
+  }
+
+  /** Returns the bytes that the evidence itself takes while a layer of so many tokens is cut. */
+  long evidenceBytes(int contextTokens) {
+    Set<Evidence> required = EnumSet.noneOf(Evidence.class);
+    for (int layer = 0; layer < config.layers(); layer++) {
+      required.addAll(requires(layer, contextTokens));
+    }
+    long headNumbers = (long) contextTokens * config.headDim();
+    long numbers = 0;
+    for (Evidence evidence : required) {
+      numbers +=
+          switch (evidence) {
+            case CONTEXT_QUERIES -> config.queryHeads() * headNumbers;
+            case UNROTATED_KEYS -> config.kvHeads() * headNumbers;
+            case UNROTATED_QUERIES -> 2 * config.queryHeads() * headNumbers;
+            case OUTPUT_PROJECTION ->
+                ((long) config.layers() * config.hiddenDim()
+                        + (long) config.queryHeads() * config.headDim())
+                    * config.queryHeads()
+                    * config.headDim();
+            default -> 0;
+          };
+    }
+    return Float.BYTES * numbers;
   }
 
   /** Returns what stays of a layer. */
@@ -102,7 +174,9 @@ final class TokenEviction {
     TokenSelection selection = TokenSelection.everything(evidence.kvHeads(), tokens);
     if (kept < tokens) {
       selection =
-          policies.selector().select(policies.tokenScorer().score(evidence, ops), kept, ops);
+          policies
+              .selector()
+              .select(policies.tokenScorer().score(evidence, ops), kept, evidence, ops);
       requireExactBudget(selection, kept, tokens);
     }
     if (!policies.calibration().requires(evidence.layer(), config.layers()).isEmpty()) {

@@ -2,7 +2,10 @@ package org.parallelcomp.engine.model;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.AttendSequence;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.MemoryScope;
@@ -10,6 +13,7 @@ import org.parallelcomp.api.backend.Rope;
 import org.parallelcomp.api.backend.Scratch;
 import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.load.ModelConfig;
 
@@ -25,6 +29,8 @@ public final class Decoder implements AutoCloseable {
   private final Scratch scratch;
   private final Rope rope;
   private final float scale;
+  private final Map<Integer, Tensor> outputProjections = new HashMap<>();
+  private @Nullable Rope inverseRope;
   private long tokensRun;
 
   /**
@@ -47,6 +53,41 @@ public final class Decoder implements AutoCloseable {
   /** Returns the rotary table. */
   public Rope rope() {
     return rope;
+  }
+
+  /** Returns the rotary table that rotates back: the same cosines, negative sines. */
+  public Rope inverseRope() {
+    if (inverseRope == null) {
+      Tensor sines = backend.tensorOps(scope).affine(rope.sines(), -1, 0);
+      inverseRope = new Rope(rope.style(), rope.cosines(), sines);
+    }
+    return inverseRope;
+  }
+
+  /**
+   * Returns the attention's output projection of a layer as F32 {@code [queryHeads, headDim,
+   * hiddenDim]}, whatever the type of the weights. Computed once per decoder, from the identity:
+   * row i of {@code 1 · outputᵀ} is what number i of the attended values adds.
+   */
+  public Tensor outputProjection(int layer) {
+    return outputProjections.computeIfAbsent(
+        layer,
+        l -> {
+          int inputDim = config.queryHeads() * config.headDim();
+          Tensor projection = scope.allocate(DType.F32, Shape.of(inputDim, config.hiddenDim()));
+          try (MemoryScope step = scope.child("identity")) {
+            float[] ones = new float[inputDim * inputDim];
+            for (int i = 0; i < inputDim; i++) {
+              ones[i * inputDim + i] = 1;
+            }
+            Tensor identity = backend.tensorOps(step).constant(Shape.of(inputDim, inputDim), ones);
+            backend
+                .decoder()
+                .linear(projection, weights.attention().get(l).output(), null, identity);
+          }
+          return projection.reshape(
+              Shape.of(config.queryHeads(), config.headDim(), config.hiddenDim()));
+        });
   }
 
   /** Returns the numbers that drive the decoder. */

@@ -42,6 +42,36 @@ public final class RopeTable {
     return new Rope(config.style(), cosines, sines);
   }
 
+  /**
+   * Returns the mean of the rotation matrices of the positions {@code [first, first + count)},
+   * {@code [headDim, headDim]} in row-major order: it is to be applied to columns.
+   */
+  public static float[] meanRotation(RopeConfig config, int headDim, int first, int count) {
+    float[] inverseFrequencies = config.inverseFrequencies();
+    int pairs = inverseFrequencies.length;
+    boolean neighbours = config.style() == Rope.Style.INTERLEAVED;
+    float[] mean = new float[headDim * headDim];
+    for (int dim = 2 * pairs; dim < headDim; dim++) {
+      mean[dim * headDim + dim] = 1;
+    }
+    for (int pair = 0; pair < pairs; pair++) {
+      double cosine = 0;
+      double sine = 0;
+      for (int position = first; position < first + count; position++) {
+        float angle = position * inverseFrequencies[pair];
+        cosine += Math.cos(angle) / count;
+        sine += Math.sin(angle) / count;
+      }
+      int a = neighbours ? 2 * pair : pair;
+      int b = neighbours ? 2 * pair + 1 : pair + pairs;
+      mean[a * headDim + a] = (float) cosine;
+      mean[a * headDim + b] = (float) -sine;
+      mean[b * headDim + a] = (float) sine;
+      mean[b * headDim + b] = (float) cosine;
+    }
+    return mean;
+  }
+
   /** Returns the bytes of a table. */
   public static long bytes(RopeConfig config, int positions) {
     return 2 * DType.F32.bytes((long) positions * config.inverseFrequencies().length);

@@ -170,6 +170,96 @@ final class CpuTensorOps implements TensorOps {
   }
 
   @Override
+  public Tensor choleskySolve(Tensor a, Tensor b) {
+    int n = a.shape().intDim(-1);
+    int columns = b.shape().intDim(-1);
+    if (a.shape().dim(-2) != n || b.shape().dim(-2) != n) {
+      throw mismatch("choleskySolve", a.shape(), b.shape());
+    }
+    Shape batch = broadcast(leading(a.shape(), 2), leading(b.shape(), 2));
+    Tensor result = results.allocate(DType.F32, append(append(batch, n), columns));
+    Rows rowsA = Rows.broadcast(a, append(append(batch, n), n));
+    Rows rowsB = Rows.broadcast(b, append(append(batch, n), columns));
+    Rows out = Rows.floats(result);
+    float[] rowA = new float[n];
+    float[] rowB = new float[columns];
+    double[][] lower = new double[n][n];
+    double[][] x = new double[n][columns];
+    for (long matrix = 0; matrix < batch.elements(); matrix++) {
+      for (int i = 0; i < n; i++) {
+        rowsA.read(matrix * n + i, rowA, 0);
+        rowsB.read(matrix * n + i, rowB, 0);
+        for (int j = 0; j <= i; j++) {
+          lower[i][j] = rowA[j];
+        }
+        for (int column = 0; column < columns; column++) {
+          x[i][column] = rowB[column];
+        }
+      }
+      boolean positive = decompose(lower);
+      if (positive) {
+        substitute(lower, x);
+      }
+      for (int i = 0; i < n; i++) {
+        for (int column = 0; column < columns; column++) {
+          rowB[column] = positive ? (float) x[i][column] : Float.NaN;
+        }
+        out.write(matrix * n + i, rowB, 0);
+      }
+    }
+    return result;
+  }
+
+  /** Replaces the lower triangle of a matrix by that of L; returns false at a bad pivot. */
+  private static boolean decompose(double[][] a) {
+    for (int i = 0; i < a.length; i++) {
+      for (int j = 0; j <= i; j++) {
+        double sum = a[i][j];
+        for (int k = 0; k < j; k++) {
+          sum -= a[i][k] * a[j][k];
+        }
+        if (j < i) {
+          a[i][j] = sum / a[j][j];
+        } else if (sum > 0) {
+          a[i][i] = Math.sqrt(sum);
+        } else {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  /** Solves {@code L Lᵀ x = b} in place of b. */
+  private static void substitute(double[][] lower, double[][] b) {
+    int n = lower.length;
+    for (int i = 0; i < n; i++) {
+      for (int k = 0; k < i; k++) {
+        subtractMultiple(b[i], lower[i][k], b[k]);
+      }
+      divide(b[i], lower[i][i]);
+    }
+    for (int i = n - 1; i >= 0; i--) {
+      for (int k = i + 1; k < n; k++) {
+        subtractMultiple(b[i], lower[k][i], b[k]);
+      }
+      divide(b[i], lower[i][i]);
+    }
+  }
+
+  private static void subtractMultiple(double[] target, double factor, double[] row) {
+    for (int column = 0; column < target.length; column++) {
+      target[column] -= factor * row[column];
+    }
+  }
+
+  private static void divide(double[] row, double divisor) {
+    for (int column = 0; column < row.length; column++) {
+      row[column] /= divisor;
+    }
+  }
+
+  @Override
   public Tensor transpose(Tensor a, int axis, int otherAxis) {
     int rank = a.shape().rank();
     int[] order = new int[rank];
@@ -256,6 +346,17 @@ final class CpuTensorOps implements TensorOps {
     for (long i = 0; i < out.count(); i++) {
       out.write(i, row, 0);
     }
+    return result;
+  }
+
+  @Override
+  public Tensor constant(Shape shape, float[] numbers) {
+    if (shape.elements() != numbers.length) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT, numbers.length + " numbers do not fill " + shape + ".");
+    }
+    Tensor result = results.allocate(DType.F32, shape);
+    Rows.floats(result.reshape(Shape.of(numbers.length))).write(0, numbers, 0);
     return result;
   }
 

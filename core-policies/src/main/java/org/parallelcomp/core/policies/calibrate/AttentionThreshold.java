@@ -143,8 +143,8 @@ public final class AttentionThreshold implements CalibrationPolicy {
   }
 
   @Override
-  public int windowTokens() {
-    return window;
+  public int windowTokens(int queryTokens) {
+    return window == 0 ? queryTokens : window;
   }
 
   @Override

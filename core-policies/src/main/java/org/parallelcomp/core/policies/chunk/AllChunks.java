@@ -2,7 +2,11 @@ package org.parallelcomp.core.policies.chunk;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.policy.Chunk;
 import org.parallelcomp.api.policy.ChunkEvictionPolicy;
+import org.parallelcomp.api.policy.ChunkEvictionRequest;
 import org.parallelcomp.api.policy.PolicyFactory;
 import org.parallelcomp.api.policy.PolicyKind;
 
@@ -33,7 +37,18 @@ public final class AllChunks implements ChunkEvictionPolicy {
   private AllChunks() {}
 
   @Override
-  public Queue start(int chunks) {
+  public Queue start(ChunkEvictionRequest request) {
+    int chunks = request.chunks().size();
+    int tokens = request.chunks().stream().mapToInt(Chunk::tokens).sum();
+    if (tokens > request.maxKeptTokens()) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          "All "
+              + tokens
+              + " tokens would be read once more, but the model's window has room for "
+              + request.maxKeptTokens()
+              + "; choose the chunk-eviction 'best'.");
+    }
     return new Queue() {
       private final List<Integer> offered = new ArrayList<>();
 

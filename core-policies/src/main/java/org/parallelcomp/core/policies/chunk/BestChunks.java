@@ -3,7 +3,11 @@ package org.parallelcomp.core.policies.chunk;
 import java.util.Comparator;
 import java.util.List;
 import java.util.PriorityQueue;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.policy.Chunk;
 import org.parallelcomp.api.policy.ChunkEvictionPolicy;
+import org.parallelcomp.api.policy.ChunkEvictionRequest;
 import org.parallelcomp.api.policy.Parameter;
 import org.parallelcomp.api.policy.PolicyFactory;
 import org.parallelcomp.api.policy.PolicyKind;
@@ -42,8 +46,20 @@ public final class BestChunks implements ChunkEvictionPolicy {
   }
 
   @Override
-  public Queue start(int offered) {
-    return new BoundedQueue(Math.min(chunks, offered));
+  public Queue start(ChunkEvictionRequest request) {
+    int kept = Math.min(chunks, request.chunks().size());
+    long longest = request.chunks().stream().mapToInt(Chunk::tokens).max().orElse(0);
+    if (kept * longest > request.maxKeptTokens()) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          "Up to "
+              + kept * longest
+              + " tokens of kept chunks would be read once more, but the model's window has room for"
+              + " "
+              + request.maxKeptTokens()
+              + "; keep fewer chunks or make them smaller.");
+    }
+    return new BoundedQueue(kept);
   }
 
   private record Scored(int chunk, double score) {

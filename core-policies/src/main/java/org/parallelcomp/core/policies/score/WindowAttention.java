@@ -93,8 +93,8 @@ public final class WindowAttention implements TokenScorer {
   }
 
   @Override
-  public int windowTokens() {
-    return window;
+  public int windowTokens(int queryTokens) {
+    return window == 0 ? queryTokens : window;
   }
 
   @Override

@@ -3,6 +3,7 @@ package org.parallelcomp.core.policies.select;
 import java.util.List;
 import org.parallelcomp.api.backend.TensorOps;
 import org.parallelcomp.api.cache.TokenSelection;
+import org.parallelcomp.api.evidence.LayerEvidence;
 import org.parallelcomp.api.policy.Parameter;
 import org.parallelcomp.api.policy.PolicyFactory;
 import org.parallelcomp.api.policy.PolicyKind;
@@ -51,7 +52,8 @@ public final class TopK implements Selector {
   }
 
   @Override
-  public TokenSelection select(Tensor scores, int keptTokens, TensorOps ops) {
+  public TokenSelection select(
+      Tensor scores, int keptTokens, LayerEvidence evidence, TensorOps ops) {
     int tokens = scores.shape().intDim(1);
     if (keptTokens >= tokens) {
       return TokenSelection.everything(scores.shape().intDim(0), tokens);

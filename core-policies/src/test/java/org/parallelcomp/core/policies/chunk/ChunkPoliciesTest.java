@@ -20,6 +20,7 @@ import org.parallelcomp.api.evidence.ChunkEvidence;
 import org.parallelcomp.api.evidence.Evidence;
 import org.parallelcomp.api.policy.Chunk;
 import org.parallelcomp.api.policy.ChunkEvictionPolicy;
+import org.parallelcomp.api.policy.ChunkEvictionRequest;
 import org.parallelcomp.api.policy.ChunkScorer;
 import org.parallelcomp.api.policy.ChunkingInput;
 
@@ -154,7 +155,7 @@ class ChunkPoliciesTest {
               .toArray();
       scores[random.nextInt(offered)] = Double.NEGATIVE_INFINITY;
       ChunkEvictionPolicy.Queue queue =
-          BestChunks.FACTORY.create(Map.of("chunks", "" + keep)).start(offered);
+          BestChunks.FACTORY.create(Map.of("chunks", "" + keep)).start(request(offered));
       assertEquals(Math.min(keep, offered), queue.capacity());
       var evicted = new ArrayList<Integer>();
       for (int c = 0; c < offered; c++) {
@@ -179,7 +180,7 @@ class ChunkPoliciesTest {
 
   @Test
   void bestTakesTheEarlierOfEqualChunks() {
-    ChunkEvictionPolicy.Queue queue = BestChunks.FACTORY.create(Map.of()).start(3);
+    ChunkEvictionPolicy.Queue queue = BestChunks.FACTORY.create(Map.of()).start(request(3));
     assertEquals(List.of(), queue.offer(0, 0.0));
     assertEquals(List.of(1), queue.offer(1, -0.0));
     assertEquals(List.of(2), queue.offer(2, 0.0));
@@ -189,8 +190,8 @@ class ChunkPoliciesTest {
   @Test
   void requestsShareNoState() {
     ChunkEvictionPolicy policy = BestChunks.FACTORY.create(Map.of());
-    ChunkEvictionPolicy.Queue first = policy.start(2);
-    ChunkEvictionPolicy.Queue second = policy.start(2);
+    ChunkEvictionPolicy.Queue first = policy.start(request(2));
+    ChunkEvictionPolicy.Queue second = policy.start(request(2));
     first.offer(0, 9);
     second.offer(1, 1);
     assertEquals(List.of(0), first.kept());
@@ -199,11 +200,29 @@ class ChunkPoliciesTest {
 
   @Test
   void allKeepsEverything() {
-    ChunkEvictionPolicy.Queue queue = AllChunks.FACTORY.create(Map.of()).start(3);
+    ChunkEvictionPolicy.Queue queue = AllChunks.FACTORY.create(Map.of()).start(request(3));
     assertEquals(3, queue.capacity());
     assertEquals(List.of(), queue.offer(0, Double.NaN));
     assertEquals(List.of(), queue.offer(1, 4));
     assertEquals(List.of(), queue.offer(2, -4));
     assertEquals(List.of(0, 1, 2), queue.kept());
+  }
+
+  @Test
+  void whatCouldNotBeReadOnceMoreIsRefused() {
+    var room = new ChunkEvictionRequest(request(5).chunks(), 29);
+    assertEquals(2, BestChunks.FACTORY.create(Map.of("chunks", "2")).start(room).capacity());
+    for (ChunkEvictionPolicy policy :
+        List.of(
+            BestChunks.FACTORY.create(Map.of("chunks", "3")), AllChunks.FACTORY.create(Map.of()))) {
+      assertThrows(InferenceException.class, () -> policy.start(room));
+    }
+  }
+
+  /** So many chunks of ten tokens, to be merged side by side. */
+  private static ChunkEvictionRequest request(int chunks) {
+    return new ChunkEvictionRequest(
+        IntStream.range(0, chunks).mapToObj(c -> new Chunk(c, 10 * c, 10 * c + 10)).toList(),
+        Integer.MAX_VALUE);
   }
 }

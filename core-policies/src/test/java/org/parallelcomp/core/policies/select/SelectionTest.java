@@ -24,6 +24,7 @@ import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.conformance.reference.ReferenceBackend;
+import org.parallelcomp.core.policies.ObservedLayer;
 
 class SelectionTest {
   private static final int HEADS = 3;
@@ -98,7 +99,7 @@ class SelectionTest {
       int tokens = 10 + random.nextInt(70);
       int kept = random.nextInt(tokens);
       float[] numbers = numbers(random, tokens);
-      TokenSelection selection = selector.select(scores(numbers, tokens), kept, ops);
+      TokenSelection selection = selector.select(scores(numbers, tokens), kept, layer(tokens), ops);
       assertEquals(tokens, selection.tokens());
       int[] indices = backend.host().copyToHostInts(selection.indices().orElseThrow());
       for (int h = 0; h < HEADS; h++) {
@@ -114,9 +115,13 @@ class SelectionTest {
   @Test
   void aBudgetOfEverythingIsTheIdentity() {
     TokenSelection selection =
-        TopK.FACTORY.create(Map.of()).select(scores(new float[HEADS * 8], 8), 8, ops);
+        TopK.FACTORY.create(Map.of()).select(scores(new float[HEADS * 8], 8), 8, layer(8), ops);
     assertTrue(selection.keepsEverything());
     assertTrue(selection.indices().isEmpty());
+  }
+
+  private ObservedLayer layer(int tokens) {
+    return ObservedLayer.blank(backend, scope, HEADS, tokens);
   }
 
   private static BudgetRequest request(int contextTokens) {
