@@ -26,6 +26,7 @@ import org.parallelcomp.engine.text.PromptParts;
  * @param prompt what stands around each chunk
  * @param textIds tokens of the text
  * @param sentenceEnds bit t is set if text token t ends a sentence
+ * @param paragraphEnds bit t is set if a paragraph begins behind text token t
  * @param answerTokens the most tokens of the answer
  * @param cancellation looked at between chunks and blocks
  * @param progress hears of each chunk: how many chunks there are, and how many tokens are done
@@ -39,6 +40,7 @@ record ContextRequest(
     PromptParts prompt,
     int[] textIds,
     BitSet sentenceEnds,
+    BitSet paragraphEnds,
     int answerTokens,
     Cancellation cancellation,
     ProgressListener progress) {
@@ -81,7 +83,9 @@ record ContextRequest(
     boolean bind = policies.plan().bindToWindow();
     int maxChunkTokens = bind ? roomInWindow() : textIds.length;
     List<Chunk> chunks =
-        policies.chunking().split(new ChunkingInput(textIds.length, maxChunkTokens, sentenceEnds));
+        policies
+            .chunking()
+            .split(new ChunkingInput(textIds.length, maxChunkTokens, sentenceEnds, paragraphEnds));
     int covered = 0;
     for (Chunk chunk : chunks) {
       if (chunk.fromToken() > covered

@@ -1,7 +1,6 @@
 package org.parallelcomp.engine.generate;
 
 import java.util.ArrayList;
-import java.util.BitSet;
 import java.util.List;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.MemoryScope;
@@ -210,8 +209,7 @@ public final class Generator {
     /** Chunks to a context. */
     private Context prefill(MemoryScope requestScope, Decoder decoder) {
       long begin = System.nanoTime();
-      BitSet sentenceEnds =
-          request.text() == null ? new BitSet() : tokenizer.sentenceEnds(text.ids());
+      String textOrNothing = request.text() == null ? "" : request.text();
       var contextRequest =
           new ContextRequest(
               backend,
@@ -221,7 +219,8 @@ public final class Generator {
               source.weightBytes(),
               prompt,
               text.ids(),
-              sentenceEnds,
+              tokenizer.sentenceEnds(text.ids()),
+              text.paragraphEnds(textOrNothing),
               request.maxTokens(),
               request.cancellation(),
               (done, total, tokensDone) -> report(Phase.PREFILL, done, total, tokensDone, begin));

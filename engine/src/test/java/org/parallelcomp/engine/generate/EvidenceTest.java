@@ -137,6 +137,7 @@ class EvidenceTest {
               prompt,
               textIds,
               request.sentenceEnds(),
+              request.paragraphEnds(),
               8,
               request.cancellation(),
               request.progress());

@@ -141,6 +141,7 @@ class PipelineLawsTest {
               prompt,
               textIds,
               request.sentenceEnds(),
+              request.paragraphEnds(),
               8,
               new Cancellation(),
               (done, total, tokens) -> most.accumulateAndGet(scope.allocatedBytes(), Math::max));
@@ -174,6 +175,7 @@ class PipelineLawsTest {
               prompt,
               textIds,
               request.sentenceEnds(),
+              request.paragraphEnds(),
               8,
               cancellation,
               (done, total, tokens) -> {

@@ -104,6 +104,7 @@ final class TestModel implements AutoCloseable {
         prompt,
         textIds,
         sentenceEnds,
+        new BitSet(),
         answerTokens,
         new Cancellation(),
         (done, total, tokensDone) -> {});

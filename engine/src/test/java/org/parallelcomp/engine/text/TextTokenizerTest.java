@@ -6,8 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.List;
 import java.util.OptionalInt;
 import java.util.Random;
 import java.util.stream.IntStream;
@@ -126,6 +128,21 @@ class TextTokenizerTest {
     }
     assertEquals(3, ends.cardinality());
     assertEquals(ends, tokenizer.sentenceEnds(encoded.ids()), "the second time from memory");
+  }
+
+  @Test
+  void paragraphsBeginBehindBlankLines() {
+    String text = "One.\nStill one.\n\nTwo.\r\n \t\r\n\r\n  Three.\n\n";
+    Encoded encoded = tokenizer.encode(text);
+    BitSet ends = encoded.paragraphEnds(text);
+    var begins = new ArrayList<String>();
+    for (int t = ends.nextSetBit(0); t >= 0; t = ends.nextSetBit(t + 1)) {
+      String rest = text.substring(encoded.fromChar()[t + 1]).strip();
+      begins.add(rest.substring(0, rest.indexOf('.')));
+    }
+    assertEquals(List.of("Two", "Three"), begins);
+    assertEquals(new BitSet(), tokenizer.encode("One.\nTwo.").paragraphEnds("One.\nTwo."));
+    assertEquals(new BitSet(), tokenizer.encode("").paragraphEnds(""));
   }
 
   @Test

@@ -6,10 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.stream.IntStream;
@@ -17,6 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.evidence.ChunkEvidence;
+import org.parallelcomp.api.evidence.ChunkTexts;
 import org.parallelcomp.api.evidence.Evidence;
 import org.parallelcomp.api.policy.Chunk;
 import org.parallelcomp.api.policy.ChunkEvictionPolicy;
@@ -59,7 +62,7 @@ class ChunkPoliciesTest {
       List<Chunk> chunks =
           EvenChunks.FACTORY
               .create(Map.of("tokens", "" + size, "slack", "" + slack))
-              .split(new ChunkingInput(tokens, fits, ends));
+              .split(new ChunkingInput(tokens, fits, ends, new BitSet()));
 
       assertEquals(reference(tokens, Math.min(size, fits), slack, ends), chunks, "seed " + seed);
       int next = 0;
@@ -77,7 +80,7 @@ class ChunkPoliciesTest {
     List<Chunk> chunks =
         EvenChunks.FACTORY
             .create(Map.of("tokens", "0"))
-            .split(new ChunkingInput(1000, 400, new BitSet()));
+            .split(new ChunkingInput(1000, 400, new BitSet(), new BitSet()));
     assertEquals(List.of(334, 333, 333), chunks.stream().map(Chunk::tokens).toList());
   }
 
@@ -90,20 +93,108 @@ class ChunkPoliciesTest {
     List<Chunk> chunks =
         EvenChunks.FACTORY
             .create(Map.of("tokens", "48", "slack", "10"))
-            .split(new ChunkingInput(96, 96, ends));
+            .split(new ChunkingInput(96, 96, ends, new BitSet()));
     assertEquals(new Chunk(0, 0, 46), chunks.getFirst());
+  }
+
+  private static void assertCovers(List<Chunk> chunks, int tokens, int longest, String about) {
+    int covered = 0;
+    for (Chunk chunk : chunks) {
+      assertEquals(chunks.indexOf(chunk), chunk.index(), about);
+      assertTrue(chunk.fromToken() <= covered && chunk.toToken() > covered, about);
+      assertTrue(chunk.tokens() <= longest, about);
+      covered = chunk.toToken();
+    }
+    assertEquals(tokens, covered, about);
+  }
+
+  @Test
+  void fixedChunksAreEqualButTheLast() {
+    for (int seed = 0; seed < 100; seed++) {
+      var random = new Random(seed);
+      int tokens = random.nextInt(3000);
+      int size = 1 + random.nextInt(600);
+      int fits = 1 + random.nextInt(600);
+      int overlap = random.nextInt(size);
+      int length = Math.min(size, fits);
+      List<Chunk> fixed =
+          FixedChunks.FIXED
+              .create(Map.of("tokens", "" + size))
+              .split(new ChunkingInput(tokens, fits, new BitSet(), new BitSet()));
+      assertCovers(fixed, tokens, length, "seed " + seed);
+      assertEquals(Math.ceilDiv(tokens, length), fixed.size());
+      List<Chunk> overlapping =
+          FixedChunks.OVERLAPPING
+              .create(Map.of("tokens", "" + size, "overlap", "" + overlap))
+              .split(new ChunkingInput(tokens, fits, new BitSet(), new BitSet()));
+      assertCovers(overlapping, tokens, length, "seed " + seed + " overlapping");
+      for (int c = 1; c < overlapping.size(); c++) {
+        int repeated = overlapping.get(c - 1).toToken() - overlapping.get(c).fromToken();
+        assertEquals(Math.min(overlap, length - 1), repeated, "seed " + seed);
+      }
+    }
+    assertThrows(
+        InferenceException.class,
+        () -> FixedChunks.OVERLAPPING.create(Map.of("tokens", "64", "overlap", "64")));
+  }
+
+  @Test
+  void packedChunksEndWhereSentencesOrParagraphsDo() {
+    for (int seed = 0; seed < 100; seed++) {
+      var random = new Random(seed);
+      int tokens = random.nextInt(2000);
+      int size = 1 + random.nextInt(300);
+      var sentences = new BitSet();
+      var paragraphs = new BitSet();
+      IntStream.range(0, tokens).filter(t -> random.nextInt(25) == 0).forEach(sentences::set);
+      sentences.stream().filter(t -> random.nextInt(6) == 0).forEach(paragraphs::set);
+      var input = new ChunkingInput(tokens, 250, sentences, paragraphs);
+      int longest = Math.min(250, size);
+      List<Chunk> bySentence =
+          PackedChunks.SENTENCES.create(Map.of("tokens", "" + size)).split(input);
+      List<Chunk> byParagraph =
+          PackedChunks.PARAGRAPHS.create(Map.of("tokens", "" + size)).split(input);
+      assertCovers(bySentence, tokens, longest, "seed " + seed);
+      assertCovers(byParagraph, tokens, longest, "seed " + seed);
+      for (Chunk chunk : bySentence) {
+        assertPacked(chunk, sentences, tokens, longest, "seed " + seed);
+      }
+      for (Chunk chunk : byParagraph) {
+        boolean hasEnd = paragraphs.get(chunk.fromToken(), limit(chunk, longest)).cardinality() > 0;
+        assertPacked(chunk, hasEnd ? paragraphs : sentences, tokens, longest, "seed " + seed);
+      }
+    }
+  }
+
+  private static int limit(Chunk chunk, int longest) {
+    return chunk.fromToken() + longest;
+  }
+
+  /** A chunk goes to the last end that fits, or as far as fits if none does. */
+  private static void assertPacked(
+      Chunk chunk, BitSet ends, int tokens, int longest, String about) {
+    int limit = Math.min(tokens, limit(chunk, longest));
+    int expected = limit;
+    for (int end = chunk.fromToken(); end < limit && limit < tokens; end++) {
+      expected = ends.get(end) ? end + 1 : expected == limit ? limit : expected;
+    }
+    assertEquals(limit == tokens ? tokens : expected, chunk.toToken(), about + " " + chunk);
   }
 
   @Test
   void wholeTextIsOneChunkOrRefused() {
     assertEquals(
         List.of(new Chunk(0, 0, 70)),
-        WholeText.FACTORY.create(Map.of()).split(new ChunkingInput(70, 70, new BitSet())));
+        WholeText.FACTORY
+            .create(Map.of())
+            .split(new ChunkingInput(70, 70, new BitSet(), new BitSet())));
     InferenceException refused =
         assertThrows(
             InferenceException.class,
             () ->
-                WholeText.FACTORY.create(Map.of()).split(new ChunkingInput(71, 70, new BitSet())));
+                WholeText.FACTORY
+                    .create(Map.of())
+                    .split(new ChunkingInput(71, 70, new BitSet(), new BitSet())));
     assertEquals(ErrorCode.INVALID_ARGUMENT, refused.code());
   }
 
@@ -125,6 +216,61 @@ class ChunkPoliciesTest {
     ChunkScorer scorer = ConstantChunkScore.FACTORY.create(Map.of());
     assertEquals(Set.of(), scorer.requires());
     assertEquals(scorer.score(chunk(0)), scorer.score(chunk(8, -3f)));
+  }
+
+  @Test
+  void firstAndLastLookAtThePlaceAlone() {
+    ChunkScorer first = PositionChunkScore.FIRST.create(Map.of());
+    ChunkScorer last = PositionChunkScore.LAST.create(Map.of());
+    assertTrue(first.score(chunk(0, -9f)) > first.score(chunk(1, -1f)));
+    assertTrue(last.score(chunk(0, -1f)) < last.score(chunk(1, -9f)));
+    assertEquals(Set.of(), first.requires());
+  }
+
+  @Test
+  void contrastiveIsWhatTheChunkTakesFromTheSurprise() {
+    ChunkScorer scorer = ContrastiveInformation.FACTORY.create(Map.of());
+    assertEquals(Set.of(Evidence.QUESTION_LIKELIHOOD, Evidence.QUESTION_PRIOR), scorer.requires());
+    var evidence =
+        new ChunkEvidence(0, 1, 9, List.of(-1f, -2f), List.of(-3f, -4f), Optional.empty());
+    assertEquals(2, scorer.score(evidence), 1e-12);
+  }
+
+  @Test
+  void lexicalMatchIsBm25() {
+    for (int seed = 0; seed < 20; seed++) {
+      var random = new Random(seed);
+      List<int[]> chunks =
+          IntStream.range(0, 12)
+              .mapToObj(c -> random.ints(20 + random.nextInt(60), 0, 50).toArray())
+              .toList();
+      int[] question = random.ints(8, 0, 60).toArray();
+      ChunkScorer scorer = LexicalMatch.FACTORY.create(Map.of("k-one", "1.5", "b", "0.6"));
+      assertEquals(Set.of(Evidence.TOKEN_IDS), scorer.requires());
+      double lengths = chunks.stream().mapToInt(ids -> ids.length).sum() / 12.0;
+      for (int c = 0; c < 12; c++) {
+        double expected = 0;
+        for (int token : Arrays.stream(question).distinct().toArray()) {
+          int having = 0;
+          for (int[] ids : chunks) {
+            having += Arrays.stream(ids).anyMatch(id -> id == token) ? 1 : 0;
+          }
+          long f = Arrays.stream(chunks.get(c)).filter(id -> id == token).count();
+          double idf = Math.log(1 + (12 - having + 0.5) / (having + 0.5));
+          double norm = 1.5 * (1 - 0.6 + 0.6 * chunks.get(c).length / lengths);
+          expected += idf * f * 2.5 / (f + norm);
+        }
+        var evidence =
+            new ChunkEvidence(
+                c,
+                12,
+                chunks.get(c).length,
+                List.of(),
+                List.of(),
+                Optional.of(new ChunkTexts(question, chunks)));
+        assertEquals(expected, scorer.score(evidence), 1e-12, "seed " + seed);
+      }
+    }
   }
 
   @Test
