@@ -21,13 +21,6 @@ import org.parallelcomp.core.policies.score.WindowAttention;
 class CorePoliciesTest {
   private final PolicyProvider provider = new CorePolicies();
 
-  private PolicyFactory<?> find(PolicyKind kind, String name) {
-    return provider.policies().stream()
-        .filter(f -> f.kind() == kind && f.name().equals(name))
-        .findFirst()
-        .orElseThrow(() -> new AssertionError("no " + kind + " " + name));
-  }
-
   @Test
   void theModuleProvidesThePolicies() {
     assertTrue(
@@ -41,8 +34,9 @@ class CorePoliciesTest {
   @Test
   void everyPolicyIsMadeFromItsDefaultsAsTheTypeOfItsKind() {
     for (PolicyFactory<?> factory : provider.policies()) {
-      assertInstanceOf(factory.kind().type(), factory.create(Map.of()), factory.name());
-      assertTrue(factory.name().matches("[a-z]+(-[a-z]+)*"), factory.name());
+      assertInstanceOf(
+          factory.kind().type(), factory.create(Map.of(), Named.LOOKUP), factory.name());
+      assertTrue(factory.name().matches("[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*"), factory.name());
       assertTrue(factory.summary().endsWith("."), factory.name());
     }
   }
@@ -59,7 +53,9 @@ class CorePoliciesTest {
       preset
           .plan()
           .policies()
-          .forEach((kind, spec) -> find(kind, spec.name()).create(spec.parameters()));
+          .forEach(
+              (kind, spec) ->
+                  Named.LOOKUP.policy(kind, spec.name()).create(spec.parameters(), Named.LOOKUP));
     }
     assertEquals(
         List.of(
@@ -84,8 +80,12 @@ class CorePoliciesTest {
 
   @Test
   void mergesAreTheTwoOfTheContract() {
-    assertEquals(new ContextMerge.Parallel(), find(PolicyKind.MERGE, "parallel").create(Map.of()));
-    assertEquals(new ContextMerge.Reread(), find(PolicyKind.MERGE, "reread").create(Map.of()));
+    assertEquals(
+        new ContextMerge.Parallel(),
+        Named.LOOKUP.policy(PolicyKind.MERGE, "parallel").create(Map.of()));
+    assertEquals(
+        new ContextMerge.Reread(),
+        Named.LOOKUP.policy(PolicyKind.MERGE, "reread").create(Map.of()));
   }
 
   @Test

@@ -13,6 +13,7 @@ import org.parallelcomp.api.policy.Parameters;
 import org.parallelcomp.api.policy.PolicyFactory;
 import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.policy.TokenScorer;
+import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 
 /**
@@ -20,7 +21,8 @@ import org.parallelcomp.api.tensor.Tensor;
  *
  * <p>The attention probabilities of the last queries behind the chunk are summed for each key and
  * averaged over the query heads that share a kv head. Then each token takes the maximum (or the
- * mean) over its neighbours, so that what stands beside a token looked at stays with it.
+ * mean) over its neighbours, so that what stands beside a token looked at stays with it. Where
+ * nothing stands behind the context, its own last tokens look, and always stay.
  *
  * <p><i>Based on</i> ParallelComp, <a href="https://arxiv.org/abs/2502.14317">arXiv 2502.14317</a>,
  * equations 5 to 7 and appendix C, which takes the observation window from SnapKV, <a
@@ -100,6 +102,17 @@ public final class WindowAttention implements TokenScorer {
   @Override
   public Tensor score(LayerEvidence evidence, TensorOps ops) {
     Tensor mass = evidence.attentionMass(Window.queries(evidence, window), HeadReduction.MEAN);
+    int ownTokens = Window.ownTokens(evidence, window);
+    if (ownTokens == 0) {
+      return pooled(mass, ops);
+    }
+    int lookedAt = evidence.contextTokens() - ownTokens;
+    Tensor before = pooled(mass.slice(1, 0, lookedAt), ops);
+    Tensor own = ops.full(Shape.of(evidence.kvHeads(), ownTokens), 0);
+    return Protected.tokens(ops.concat(List.of(before, own), 1), 0, ownTokens, ops);
+  }
+
+  private Tensor pooled(Tensor mass, TensorOps ops) {
     return switch (pooling) {
       case MAX -> ops.maxPool1d(mass, pool);
       case AVERAGE -> ops.averagePool1d(mass, pool);
