@@ -38,6 +38,8 @@ class ArchitectureTest {
           .that(not(resideInAPackage("org.parallelcomp.it..")));
 
   private static final String SIMD = "org.parallelcomp.backend.cpu.vector.simd..";
+  private static final String CUDA_FFI = "org.parallelcomp.backend.cuda.ffi..";
+  private static final String CUDA_BINDINGS = "org.parallelcomp.backend.cuda.bindings..";
   private static final String[] EVERYWHERE = {"java..", "org.jspecify.annotations.."};
 
   /**
@@ -53,6 +55,7 @@ class ArchitectureTest {
         "jdk.incubator.vector..",
         // How much memory there is.
         "com.sun.management.."),
+    BACKEND_CUDA_FFM("org.parallelcomp.backend.cuda..", 20, "org.parallelcomp.api.."),
     ENGINE(
         "org.parallelcomp.engine..",
         80,
@@ -147,7 +150,7 @@ class ArchitectureTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"BACKEND_CPU_VECTOR", "CONFORMANCE"})
+  @EnumSource(names = {"BACKEND_CPU_VECTOR", "BACKEND_CUDA_FFM", "CONFORMANCE"})
   void backendsNeverSeeAPolicy(Module module) {
     noClasses()
         .that()
@@ -184,7 +187,9 @@ class ArchitectureTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = "BACKEND_CPU_VECTOR", mode = EnumSource.Mode.EXCLUDE)
+  @EnumSource(
+      names = {"BACKEND_CPU_VECTOR", "BACKEND_CUDA_FFM"},
+      mode = EnumSource.Mode.EXCLUDE)
   void onlyBackendsHaveForeignMemory(Module module) {
     noClasses()
         .that()
@@ -197,11 +202,25 @@ class ArchitectureTest {
   }
 
   @Test
-  void nobodyCallsForeignFunctions() {
+  void onlyTheCudaBackendCallsForeignFunctions() {
     noClasses()
+        .that()
+        .resideOutsideOfPackages(CUDA_FFI, CUDA_BINDINGS)
         .should()
         .dependOnClassesThat(belongToAnyOf(Linker.class, SymbolLookup.class))
-        .because("no module of now binds native code; one that does will say so in this rule")
+        .because("native code is bound in one place, and nothing native loads before a probe")
+        .check(ALL);
+  }
+
+  @Test
+  void onlyOwnersOfNativeThingsSeeTheBindings() {
+    noClasses()
+        .that()
+        .resideOutsideOfPackages(CUDA_FFI, CUDA_BINDINGS)
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage(CUDA_BINDINGS)
+        .because("every status is checked, and every handle has an owner")
         .check(ALL);
   }
 
@@ -221,7 +240,8 @@ class ArchitectureTest {
   void onlyTheCommandPrints() {
     noClasses()
         .that()
-        .resideOutsideOfPackage(Module.CLI.packages)
+        // What jextract writes can trace its calls, if a property says so.
+        .resideOutsideOfPackages(Module.CLI.packages, CUDA_BINDINGS)
         .should(ACCESS_STANDARD_STREAMS)
         .because("a library stays silent")
         .check(ALL);

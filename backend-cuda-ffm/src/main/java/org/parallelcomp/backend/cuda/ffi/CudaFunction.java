@@ -1,0 +1,71 @@
+package org.parallelcomp.backend.cuda.ffi;
+
+import java.lang.foreign.MemorySegment;
+import org.parallelcomp.backend.cuda.bindings.CudaDriver;
+
+/** A kernel that can be launched; lives as long as its module. */
+public final class CudaFunction {
+  /** Dynamic shared memory that a kernel gets without asking. */
+  private static final int SHARED_BYTES_WITHOUT_ASKING = 48 * 1024;
+
+  private final String name;
+  private final MemorySegment handle;
+  private int sharedBytesAllowed = SHARED_BYTES_WITHOUT_ASKING;
+
+  CudaFunction(String name, MemorySegment handle) {
+    this.name = name;
+    this.handle = handle;
+  }
+
+  /**
+   * The blocks of a launch.
+   *
+   * @param x blocks along the first axis, at most 2³¹ - 1
+   * @param y blocks along the second, at most 65 535
+   * @param z blocks along the third, at most 65 535
+   */
+  public record Grid(long x, long y, long z) {
+    /** Returns a grid of one axis. */
+    public static Grid of(long x) {
+      return new Grid(x, 1, 1);
+    }
+  }
+
+  /**
+   * Puts a launch into a stream; nothing is done for an empty grid.
+   *
+   * @param sharedBytes dynamic shared memory of a block
+   */
+  public void launch(
+      CudaStream stream, Grid grid, int threads, int sharedBytes, LaunchArguments arguments) {
+    if (grid.x == 0 || grid.y == 0 || grid.z == 0) {
+      return;
+    }
+    stream.context().makeCurrent();
+    allowShared(sharedBytes);
+    Library.DRIVER.check(
+        "cuLaunchKernel(" + name + ")",
+        CudaDriver.cuLaunchKernel(
+            handle,
+            Math.toIntExact(grid.x),
+            Math.toIntExact(grid.y),
+            Math.toIntExact(grid.z),
+            threads,
+            1,
+            1,
+            sharedBytes,
+            stream.handle(),
+            arguments.pointers(),
+            MemorySegment.NULL));
+  }
+
+  private synchronized void allowShared(int bytes) {
+    if (bytes > sharedBytesAllowed) {
+      Library.DRIVER.check(
+          "cuFuncSetAttribute(" + name + ")",
+          CudaDriver.cuFuncSetAttribute(
+              handle, CudaDriver.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES(), bytes));
+      sharedBytesAllowed = bytes;
+    }
+  }
+}
