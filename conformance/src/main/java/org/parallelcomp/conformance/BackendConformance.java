@@ -69,4 +69,13 @@ public abstract class BackendConformance {
       return BackendConformance.this.provider();
     }
   }
+
+  /** Whole requests, by turns and at once. */
+  @Nested
+  class Session extends SessionRules {
+    @Override
+    BackendProvider provider() {
+      return BackendConformance.this.provider();
+    }
+  }
 }

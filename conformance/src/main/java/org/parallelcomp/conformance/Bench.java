@@ -15,6 +15,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.IntConsumer;
+import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 import org.parallelcomp.api.backend.AttentionOps;
 import org.parallelcomp.api.backend.Backend;
@@ -34,6 +35,9 @@ import org.parallelcomp.api.tensor.Tensor;
 final class Bench implements AutoCloseable {
   /** Stands around every output and every view; nothing may read it with effect or write it. */
   private static final float GUARD = -7.25e20f;
+
+  /** Odd, so that rows of a view start at no round address. */
+  private static final int INNER_GAP = 5;
 
   private record Guarded(Tensor parent, Tensor view) {}
 
@@ -122,9 +126,9 @@ final class Bench implements AutoCloseable {
     return floats(numbers, dims);
   }
 
-  /** Returns a view with gaps between its rows and foreign numbers on all sides. */
-  Tensor view(long rows, long columns) {
-    return guardedView(numbers(rows * columns), rows, columns);
+  /** Returns a view with gaps along every axis and foreign numbers on all sides. */
+  Tensor view(long... dims) {
+    return guardedView(numbers(Shape.of(dims).elements()), dims);
   }
 
   private float[] numbers(long count) {
@@ -153,15 +157,29 @@ final class Bench implements AutoCloseable {
     return backend.load(scope, new FileRegion(file, offset, bytes.length), dtype, shape);
   }
 
+  /** Returns a file of these bytes. */
+  Path file(byte[] bytes) {
+    try {
+      return Files.write(files.resolve("bytes-" + Arrays.hashCode(bytes)), bytes);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
   /** Returns a rotation table over {@code positions} of {@code rotaryDims} dimensions. */
   Rope rope(Rope.Style style, int positions, int rotaryDims) {
+    return rope(style, positions, rotaryDims, 1);
+  }
+
+  /** Returns a table that also stretches what it turns, as that of YaRN (arXiv 2309.00071). */
+  Rope rope(Rope.Style style, int positions, int rotaryDims, double stretch) {
     float[] cosines = new float[positions * rotaryDims / 2];
     float[] sines = new float[cosines.length];
     for (int i = 0; i < cosines.length; i++) {
       int pair = i % (rotaryDims / 2);
       double angle = i / (rotaryDims / 2) * Math.pow(10000, -2.0 * pair / rotaryDims);
-      cosines[i] = (float) Math.cos(angle);
-      sines[i] = (float) Math.sin(angle);
+      cosines[i] = (float) (stretch * Math.cos(angle));
+      sines[i] = (float) (stretch * Math.sin(angle));
     }
     return new Rope(
         style,
@@ -182,24 +200,42 @@ final class Bench implements AutoCloseable {
     return view.reshape(shape);
   }
 
-  /** Returns an output with gaps between its rows. */
-  Tensor gappedOutput(long rows, long columns) {
-    float[] zeros = new float[Math.toIntExact(rows * columns)];
-    return guardedView(zeros, rows, columns);
+  /** Returns an output with gaps along every axis. */
+  Tensor gappedOutput(long... dims) {
+    return guardedView(new float[Math.toIntExact(Shape.of(dims).elements())], dims);
   }
 
-  private Tensor guardedView(float[] numbers, long rows, long columns) {
-    int width = Math.toIntExact(columns) + 5;
-    float[] all = new float[Math.toIntExact(rows + 2) * width];
+  /** Lays numbers into the middle of a greater tensor of guards and returns the view of them. */
+  private Tensor guardedView(float[] numbers, long... dims) {
+    long[] wider = dims.clone();
+    for (int axis = 0; axis < dims.length; axis++) {
+      wider[axis] += axis == dims.length - 1 ? INNER_GAP : 2;
+    }
+    float[] all = new float[Math.toIntExact(Shape.of(wider).elements())];
     Arrays.fill(all, GUARD);
     for (int i = 0; i < numbers.length; i++) {
-      int row = i / (int) columns + 1;
-      all[row * width + 2 + i % (int) columns] = numbers[i];
+      long rest = i;
+      long at = 0;
+      long stride = 1;
+      for (int axis = dims.length - 1; axis >= 0; axis--) {
+        at += (rest % dims[axis] + margin(axis, dims)) * stride;
+        rest /= dims[axis];
+        stride *= wider[axis];
+      }
+      all[Math.toIntExact(at)] = numbers[i];
     }
-    Tensor parent = floats(all, rows + 2, width);
-    Tensor view = parent.slice(0, 1, rows + 1).slice(1, 2, columns + 2);
+    Tensor parent = floats(all, wider);
+    Tensor view = parent;
+    for (int axis = 0; axis < dims.length; axis++) {
+      long from = margin(axis, dims);
+      view = view.slice(axis, from, from + dims[axis]);
+    }
     guarded.add(new Guarded(parent, view));
     return view;
+  }
+
+  private static long margin(int axis, long[] dims) {
+    return axis == dims.length - 1 ? 2 : 1;
   }
 
   /** Asserts that everything around every output and view is as it was. */
@@ -213,6 +249,20 @@ final class Bench implements AutoCloseable {
         assertEquals(GUARD, all[i], message + ": wrote outside of its output, at " + i);
       }
     }
+  }
+
+  /** Returns a function of 0, 1, … {@code count - 1}. */
+  static float[] series(int count, IntToDoubleFunction function) {
+    float[] numbers = new float[count];
+    for (int i = 0; i < count; i++) {
+      numbers[i] = (float) function.applyAsDouble(i);
+    }
+    return numbers;
+  }
+
+  /** Returns the numbers of a tensor, to compare bit by bit. */
+  float[] bits(Tensor tensor) {
+    return backend.host().copyToHostFloats(tensor);
   }
 
   // ---- caches ----

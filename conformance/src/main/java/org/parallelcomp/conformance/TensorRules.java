@@ -1,11 +1,19 @@
 package org.parallelcomp.conformance;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.TensorOps;
 import org.parallelcomp.api.cache.TokenSelection;
+import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 
@@ -356,5 +364,184 @@ abstract class TensorRules extends Rules {
               ops.add(x, x);
               return List.of(x);
             });
+  }
+
+  @Test
+  void required_B224_softmaxOfALineWithNanOrWithoutAnyNumberIsNan() {
+    twins()
+        .compare(
+            "softmax of nothing",
+            Bound.SINGLE,
+            b -> {
+              Tensor x = b.normal(5, 13);
+              float[] nothing = new float[13];
+              Arrays.fill(nothing, -INF);
+              b.backend().host().copyFromHost(x.slice(0, 1, 2), nothing);
+              nothing[7] = Float.NaN;
+              b.backend().host().copyFromHost(x.slice(0, 3, 4), nothing);
+              return List.of(b.ops().softmax(x));
+            });
+  }
+
+  @Test
+  void required_B218_integersAreMovedBitByBit() {
+    // As floats the first three would be quiet and signalling NaN and a subnormal.
+    int[] numbers = {0x7FC0_0001, 0x7F80_0001, 1, -1, Integer.MIN_VALUE, 1 << 24 | 1};
+    twins()
+        .compare(
+            "integers",
+            Bound.EXACT,
+            b -> {
+              Tensor x = b.ints(numbers, 2, 3);
+              Tensor y = b.ints(new int[] {7, 8, 0x7F80_0002, 9}, 2, 2);
+              TensorOps ops = b.ops();
+              return List.of(
+                  ops.transpose(x, 0, 1),
+                  ops.transpose(x.slice(1, 1, 3), 0, -1),
+                  ops.concat(List.of(x, y), 1),
+                  ops.concat(List.of(x, x.slice(0, 1, 2)), 0),
+                  ops.gather(x, b.ints(new int[] {2, 0, 1, 1}, 2, 2)),
+                  ops.gather(x.slice(1, 1, 3), b.ints(new int[] {1, 0}, 2, 1)));
+            });
+  }
+
+  @Test
+  void required_B219_theMaximumOverAWindowWithNanIsNan() {
+    for (int kernel : new int[] {1, 3, 7}) {
+      twins()
+          .compare(
+              "pool of NaN by " + kernel,
+              Bound.EXACT,
+              b -> {
+                float[] numbers = Bench.series(40, i -> i % 11 == 5 ? Float.NaN : -i);
+                numbers[30] = INF;
+                numbers[38] = -INF;
+                return List.of(b.ops().maxPool1d(b.floats(numbers, 2, 20), kernel));
+              });
+    }
+  }
+
+  @Test
+  void required_B220_argumentsThatContradictOneAnotherAreRefused() {
+    twins()
+        .run(
+            "contradictions",
+            b -> {
+              Tensor x = b.normal(4, 6);
+              Tensor y = b.normal(4, 5);
+              Tensor ints = b.ints(new int[24], 4, 6);
+              TensorOps ops = b.ops();
+              var calls = new LinkedHashMap<String, Executable>();
+              calls.put("broadcast", () -> ops.add(x, y));
+              calls.put("choose", () -> ops.where(x, y, y));
+              calls.put("matmul", () -> ops.matmul(x, y));
+              calls.put("concat", () -> ops.concat(List.of(x, y), 0));
+              calls.put("concat of two types", () -> ops.concat(List.of(x, ints), 0));
+              calls.put("concat of nothing", () -> ops.concat(List.of(), 0));
+              calls.put("axis", () -> ops.sum(x, 2));
+              calls.put("axis from behind", () -> ops.max(x, -3));
+              calls.put("top-k of too many", () -> ops.topK(x, 7));
+              calls.put("top-k of fewer than none", () -> ops.topK(x, -1));
+              calls.put("greatest of nothing", () -> ops.argMax(x.slice(1, 2, 2)));
+              calls.put("even kernel", () -> ops.averagePool1d(x, 4));
+              calls.put("no kernel", () -> ops.maxPool1d(x, 0));
+              calls.put("gather", () -> ops.gather(x, b.ints(new int[3], 3, 1)));
+              calls.forEach(Twins::assertMismatchRefused);
+            });
+  }
+
+  @Test
+  void required_B221_operationsOverNoElementsGiveEmptyResults() {
+    twins()
+        .compare(
+            "empty",
+            Bound.EXACT,
+            b -> {
+              Tensor noRows = b.normal(0, 5);
+              Tensor noColumns = b.normal(5, 0);
+              TensorOps ops = b.ops();
+              return List.of(
+                  ops.add(noRows, b.normal(5)),
+                  ops.affine(noColumns, 2, 1),
+                  ops.sum(noColumns, 1),
+                  ops.sum(noRows, 1),
+                  ops.max(noRows, 1),
+                  ops.softmax(noRows),
+                  ops.matmul(noColumns, noRows),
+                  ops.matmul(noRows, noColumns),
+                  ops.transpose(noRows, 0, 1),
+                  ops.concat(List.of(noRows, noRows), 0),
+                  ops.topK(noRows, 3),
+                  ops.topK(noColumns, 0),
+                  ops.argMax(noRows),
+                  ops.gather(noColumns, b.ints(new int[0], 5, 0)),
+                  ops.maxPool1d(noRows, 3),
+                  ops.full(Shape.of(3, 0), 1),
+                  ops.selectWhere(b.normal(2, 0)).indices().orElseThrow());
+            });
+  }
+
+  @Test
+  void required_B222_resultsAreGaplessAndOfTheScopeAndNoneIsAnArgument() {
+    twins()
+        .compare(
+            "results",
+            Bound.EXACT,
+            b -> {
+              MemoryScope outer = b.scope().child("results");
+              TensorOps ops = b.backend().tensorOps(outer);
+              long before = outer.allocatedBytes();
+              MemoryScope inner = b.scope().child("arguments");
+              Tensor x = inner.allocate(DType.F32, Shape.of(4, 6));
+              b.backend().host().copyFromHost(x, Bench.series(24, i -> i - 7));
+              List<Tensor> results =
+                  List.of(
+                      ops.affine(x, 1, 0),
+                      ops.concat(List.of(x), 0),
+                      ops.transpose(x, 0, 0),
+                      ops.maxPool1d(x, 1),
+                      ops.where(x, x, x),
+                      ops.gather(x.slice(0, 0, 1), b.ints(new int[] {3, 5}, 1, 2)),
+                      ops.transpose(x.slice(1, 1, 4), 0, 1));
+              b.backend().host().copyFromHost(x, new float[24]);
+              inner.close();
+              for (Tensor result : results) {
+                assertTrue(result.layout().isContiguous(), result.layout().toString());
+              }
+              long bytes = 4 * results.stream().mapToLong(r -> r.shape().elements()).sum();
+              assertTrue(outer.allocatedBytes() >= before + bytes, "results elsewhere");
+              return results;
+            });
+  }
+
+  @Test
+  void required_B223_theSameCallGivesTheSameBits() {
+    twins()
+        .run(
+            "repeated tensor operations",
+            b -> {
+              Tensor x = b.normal(13, 1025);
+              Tensor y = b.normal(1025, 7);
+              List<float[]> first = someOf(b, x, y);
+              someOf(b, b.normal(3, 64), b.normal(64, 31));
+              List<float[]> second = someOf(b, x, y);
+              for (int i = 0; i < first.size(); i++) {
+                assertArrayEquals(first.get(i), second.get(i), "result " + i);
+              }
+            });
+  }
+
+  private static List<float[]> someOf(Bench b, Tensor x, Tensor y) {
+    TensorOps ops = b.ops();
+    return Stream.of(
+            ops.softmax(x),
+            ops.sum(x, 1),
+            ops.mean(x, 0),
+            ops.l2Norm(x, -1),
+            ops.matmul(x, y),
+            ops.averagePool1d(x, 7),
+            ops.exp(x))
+        .map(b::bits)
+        .toList();
   }
 }

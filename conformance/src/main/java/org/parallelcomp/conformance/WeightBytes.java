@@ -26,7 +26,9 @@ final class WeightBytes {
           scale(buffer, at + 2, random);
         }
         case Q6_K -> scale(buffer, at + 208, random);
-        case I32 -> throw new IllegalArgumentException("weights are not integers");
+        case I32 -> {
+          // Any bits are an integer.
+        }
       }
     }
     return bytes;

@@ -8,6 +8,8 @@ import org.parallelcomp.api.tensor.Tensor;
 /**
  * Attention over ragged sequences. Query head g reads kv head {@code g / (queryHeads / kvHeads)};
  * {@code queryHeads % kvHeads == 0}. No implementation may hold a matrix of tokens × tokens.
+ *
+ * <p>All tensors but those of a cache are F32 and may be views whose innermost axis is gapless.
  */
 public interface AttentionOps {
   /**
@@ -32,7 +34,8 @@ public interface AttentionOps {
 
   /**
    * Merges partial attentions over disjoint keys into the attention over all of them: {@code w_p =
-   * softmax_p(logSumExp_p)}, {@code out = sum over p of w_p out_p}.
+   * softmax_p(logSumExp_p)}, {@code out = sum over p of w_p out_p}. What a part holds where its
+   * log-sum-exp is negative infinity does not matter, even if it is NaN.
    *
    * <pre>
    * out              [tokens, queryHeads, headDim], may be one of the partial outputs

@@ -11,6 +11,11 @@ import org.parallelcomp.api.tensor.Tensor;
  * hiddenDim, vocab, sequences}. Operations write to the tensors given first, read the others, and
  * must not be called with tensors of another backend. Calls from several threads are safe as long
  * as no tensor is written by one while another uses it.
+ *
+ * <p>Use of a closed backend or scope, or of a tensor whose scope is closed, is refused with
+ * INTERNAL; arguments that do not fit one another with INTERNAL or INVALID_ARGUMENT, and then
+ * nothing was written. All that a backend must do stands as numbered rules in {@code
+ * docs/spec/backend.md}, which the conformance kit tests.
  */
 public interface Backend extends AutoCloseable {
   /** Returns facts about the device; memory figures are of this moment. */
@@ -27,7 +32,8 @@ public interface Backend extends AutoCloseable {
    * closes. Backends that can compute on the file's bytes must not copy them.
    *
    * @throws org.parallelcomp.api.error.InferenceException FILE_NOT_READABLE if the file is shorter
-   *     than the region or cannot be mapped
+   *     than the region or cannot be mapped, CORRUPT_FILE if the region is not of the size that the
+   *     shape needs
    */
   Tensor load(MemoryScope scope, FileRegion region, DType dtype, Shape shape);
 

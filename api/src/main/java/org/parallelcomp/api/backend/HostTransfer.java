@@ -2,7 +2,10 @@ package org.parallelcomp.api.backend;
 
 import org.parallelcomp.api.tensor.Tensor;
 
-/** The only way for data to cross between a backend and the host. */
+/**
+ * The only way for data to cross between a backend and the host. Copies of another length or type
+ * than the tensor's, and copies into a tensor that was loaded, are refused.
+ */
 public interface HostTransfer {
   /** Copies host numbers into an F32 tensor of as many elements, in row-major order. */
   void copyFromHost(Tensor target, float[] source);

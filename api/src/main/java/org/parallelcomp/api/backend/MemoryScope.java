@@ -6,13 +6,15 @@ import org.parallelcomp.api.tensor.Tensor;
 
 /**
  * An owner of tensor storage. Scopes form a tree (engine, model, request, chunk); closing one
- * closes its children and frees the storage of both. Closing twice is harmless.
+ * closes its children and frees the storage of both. Closing twice is harmless. Several threads may
+ * allocate from one scope.
  */
 public interface MemoryScope extends AutoCloseable {
   /**
    * Allocates a contiguous tensor whose elements are zero.
    *
-   * @throws org.parallelcomp.api.error.InferenceException OUT_OF_MEMORY, with the bytes asked for
+   * @throws org.parallelcomp.api.error.InferenceException OUT_OF_MEMORY, with the bytes asked for;
+   *     the scope and the backend can be used as before
    */
   Tensor allocate(DType dtype, Shape shape);
 

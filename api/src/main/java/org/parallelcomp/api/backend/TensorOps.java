@@ -10,7 +10,9 @@ import org.parallelcomp.api.tensor.Tensor;
  * scope that the instance was made for; arguments are F32 unless said otherwise and may be views.
  *
  * <p>Binary operations broadcast: extents are aligned at the innermost axis, and an extent of 1 or
- * a missing axis is repeated. A negative axis counts from the innermost, which is -1.
+ * a missing axis is repeated. A negative axis counts from the innermost, which is -1. Arguments
+ * that contradict one another are refused with INVALID_ARGUMENT or INTERNAL, and the same call
+ * gives the same bits.
  */
 public interface TensorOps {
   /** Returns {@code a + b}. */
@@ -54,7 +56,10 @@ public interface TensorOps {
    */
   Tensor l2Norm(Tensor a, int axis);
 
-  /** Returns the softmax along the innermost axis. */
+  /**
+   * Returns the softmax along the innermost axis. Negative infinity gets zero; a line with NaN, or
+   * with nothing but negative infinity, is NaN.
+   */
   Tensor softmax(Tensor a);
 
   /**
@@ -82,7 +87,7 @@ public interface TensorOps {
    */
   Tensor choleskySolve(Tensor a, Tensor b);
 
-  /** Returns a copy with two axes exchanged. */
+  /** Returns a copy with two axes exchanged; F32 or I32. */
   Tensor transpose(Tensor a, int axis, int otherAxis);
 
   /**
@@ -95,7 +100,7 @@ public interface TensorOps {
 
   /**
    * Returns the maximum over a centred window along the innermost axis, of unchanged length. What
-   * lies outside does not count.
+   * lies outside does not count. NaN if any element of the window is NaN.
    *
    * @param kernel the window's width in elements, odd
    */
@@ -131,7 +136,8 @@ public interface TensorOps {
   Tensor topK(Tensor a, int count);
 
   /**
-   * Returns the position of the greatest element along the innermost axis, as I32 {@code [...]}.
+   * Returns the position of the greatest element along the innermost axis, as I32 {@code [...]}, by
+   * the order of {@link #topK}.
    */
   Tensor argMax(Tensor a);
 
@@ -146,7 +152,7 @@ public interface TensorOps {
    */
   Tensor gather(Tensor a, Tensor indices);
 
-  /** Returns the tensors laid end to end along an axis. */
+  /** Returns the tensors laid end to end along an axis; all F32 or all I32. */
   Tensor concat(List<Tensor> parts, int axis);
 
   /**

@@ -7,6 +7,7 @@ import org.parallelcomp.api.backend.AttendSequence;
 import org.parallelcomp.api.backend.AttentionOps;
 import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.evidence.HeadReduction;
+import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 
 /** Attention, one query of one head after another. */
@@ -41,6 +42,16 @@ final class ReferenceAttentionOps implements AttentionOps {
     int tokens = queries.shape().intDim(0);
     int queryHeads = queries.shape().intDim(1);
     int dim = queries.shape().intDim(2);
+    Require.fits(
+        out.shape().equals(queries.shape())
+            && (logSumExp == null || logSumExp.shape().equals(Shape.of(queryHeads, tokens))),
+        "attend",
+        out,
+        logSumExp,
+        queries);
+    for (AttendSequence sequence : sequences) {
+      requireFit(queries, sequence);
+    }
     double[] q = ReferenceTensor.read(queries);
     double[] y = new double[q.length];
     double[] lse = new double[queryHeads * tokens];
@@ -75,6 +86,18 @@ final class ReferenceAttentionOps implements AttentionOps {
     }
   }
 
+  private static void requireFit(Tensor queries, AttendSequence sequence) {
+    KvLayer layer = sequence.layer();
+    Require.fits(
+        queries.shape().dim(1) % layer.kvHeads() == 0
+            && queries.shape().dim(2) == layer.headDim()
+            && sequence.firstRow() >= 0
+            && sequence.firstRow() + sequence.rows() <= queries.shape().dim(0),
+        "attention of " + layer.kvHeads() + " kv heads",
+        queries,
+        layer.keys());
+  }
+
   private static double maximum(double[] values) {
     double max = Double.NEGATIVE_INFINITY;
     for (double value : values) {
@@ -92,6 +115,21 @@ final class ReferenceAttentionOps implements AttentionOps {
     int tokens = out.shape().intDim(0);
     int queryHeads = out.shape().intDim(1);
     int dim = out.shape().intDim(2);
+    Require.holds(
+        !partialOuts.isEmpty() && partialOuts.size() == partialLogSumExps.size(),
+        partialOuts.size()
+            + " partial outputs and "
+            + partialLogSumExps.size()
+            + " log-sum-exps cannot be merged.");
+    for (int p = 0; p < partialOuts.size(); p++) {
+      Require.fits(
+          partialOuts.get(p).shape().equals(out.shape())
+              && partialLogSumExps.get(p).shape().equals(Shape.of(queryHeads, tokens)),
+          "a merge",
+          out,
+          partialOuts.get(p),
+          partialLogSumExps.get(p));
+    }
     List<double[]> outs = partialOuts.stream().map(ReferenceTensor::read).toList();
     List<double[]> lses = partialLogSumExps.stream().map(ReferenceTensor::read).toList();
     double[] y = new double[tokens * queryHeads * dim];
@@ -108,6 +146,10 @@ final class ReferenceAttentionOps implements AttentionOps {
       lse[i] = max + Math.log(sum);
       int at = (i % tokens * queryHeads + i / tokens) * dim;
       for (int p = 0; p < partial.length; p++) {
+        if (partial[p] == Double.NEGATIVE_INFINITY) {
+          // What a part over nothing holds does not matter, even if it is NaN.
+          continue;
+        }
         double weight = Math.exp(partial[p] - lse[i]);
         for (int d = 0; d < dim; d++) {
           y[at + d] += weight * outs.get(p)[at + d];
@@ -137,6 +179,17 @@ final class ReferenceAttentionOps implements AttentionOps {
     KvLayer layer = sequence.layer();
     int group = queryHeads / layer.kvHeads();
     int measured = toToken - fromToken;
+    requireFit(queries, sequence);
+    int reducedHeads = reduction == HeadReduction.NONE ? queryHeads : layer.kvHeads();
+    Require.fits(
+        mass.shape().equals(Shape.of(reducedHeads, measured))
+            && logSumExp.shape().equals(Shape.of(queryHeads, tokens))
+            && windowQueries >= 1
+            && windowQueries <= sequence.rows(),
+        "the mass of " + windowQueries + " of " + sequence.rows() + " queries",
+        mass,
+        logSumExp,
+        queries);
     double[] q = ReferenceTensor.read(queries);
     double[] lse = ReferenceTensor.read(logSumExp);
     double[] k = ReferenceTensor.read(layer.keys());
@@ -155,8 +208,7 @@ final class ReferenceAttentionOps implements AttentionOps {
         }
       }
     }
-    int rows = reduction == HeadReduction.NONE ? queryHeads : layer.kvHeads();
-    double[] result = new double[rows * measured];
+    double[] result = new double[reducedHeads * measured];
     for (int i = 0; i < result.length; i++) {
       int row = i / measured;
       int key = i % measured;

@@ -21,7 +21,7 @@ import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 
-/** The oracle: every operation, type and shape, in plain loops and double precision. */
+/** The oracle: every operation, type and shape in plain loops and double precision. */
 public final class ReferenceBackend implements Backend {
   private final ReferenceScope root = new ReferenceScope("reference", null);
 
@@ -43,7 +43,14 @@ public final class ReferenceBackend implements Backend {
 
   @Override
   public boolean supports(OpCall call) {
-    return true;
+    return switch (call.operation()) {
+      case EMBED, LINEAR -> call.dtypes().stream().noneMatch(dtype -> dtype == DType.I32);
+      case ROPE -> true;
+      case CACHE -> call.dtypes().stream().allMatch(Require::isCacheType);
+      case ATTEND, ATTENTION_MASS ->
+          call.dtypes().stream().allMatch(Require::isCacheType)
+              && call.shapes().stream().allMatch(heads -> heads.dim(0) % heads.dim(1) == 0);
+    };
   }
 
   @Override
@@ -55,11 +62,11 @@ public final class ReferenceBackend implements Backend {
   public Tensor load(MemoryScope scope, FileRegion region, DType dtype, Shape shape) {
     if (region.sizeBytes() != dtype.bytes(shape.elements())) {
       throw new InferenceException(
-          ErrorCode.INTERNAL,
+          ErrorCode.CORRUPT_FILE,
           region.sizeBytes() + " bytes do not hold " + dtype + " " + shape + ".");
     }
     double[] elements = Decoding.decode(dtype, read(region));
-    return ((ReferenceScope) scope).tensor(dtype, shape, elements, true);
+    return ReferenceScope.of(scope).tensor(dtype, shape, elements, true);
   }
 
   private static ByteBuffer read(FileRegion region) {
@@ -92,7 +99,7 @@ public final class ReferenceBackend implements Backend {
 
   @Override
   public TensorOps tensorOps(MemoryScope results) {
-    return new ReferenceTensorOps((ReferenceScope) results);
+    return new ReferenceTensorOps(ReferenceScope.of(results));
   }
 
   @Override

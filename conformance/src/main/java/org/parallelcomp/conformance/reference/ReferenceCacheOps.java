@@ -14,6 +14,7 @@ import org.parallelcomp.api.tensor.Tensor;
 final class ReferenceCacheOps implements CacheOps {
   @Override
   public KvLayer allocate(MemoryScope scope, DType dtype, int[] capacities, int headDim) {
+    Require.supported(Require.isCacheType(dtype), "cache", dtype);
     long slots = IntStream.of(capacities).asLongStream().sum();
     return new KvLayer(
         scope.allocate(dtype, Shape.of(slots, headDim)),
@@ -25,6 +26,21 @@ final class ReferenceCacheOps implements CacheOps {
   @Override
   public void append(KvLayer layer, Tensor keys, Tensor values, Tensor positions) {
     int added = keys.shape().intDim(0);
+    Require.fits(
+        keys.shape().equals(Shape.of(added, layer.kvHeads(), layer.headDim()))
+            && values.shape().equals(keys.shape())
+            && positions.shape().equals(Shape.of(added)),
+        "append",
+        keys,
+        values,
+        positions);
+    for (int h = 0; h < layer.kvHeads(); h++) {
+      Require.room(layer, h, added);
+    }
+    // Read before anything is said to be there.
+    ReferenceTensor.read(keys);
+    ReferenceTensor.read(values);
+    ReferenceTensor.readInts(positions);
     for (int h = 0; h < layer.kvHeads(); h++) {
       int from = layer.tokens(h);
       layer.setTokens(h, from + added);
@@ -51,6 +67,22 @@ final class ReferenceCacheOps implements CacheOps {
   public KvLayer compact(
       MemoryScope scope, KvLayer source, int fromToken, TokenSelection selection) {
     int[] kept = selection.keptTokens();
+    Require.holds(
+        kept.length == source.kvHeads(),
+        "A selection of " + kept.length + " heads does not fit " + source.kvHeads() + ".");
+    for (int h = 0; h < kept.length; h++) {
+      Require.holds(
+          fromToken >= 0 && fromToken + selection.tokens() <= source.tokens(h),
+          "Head "
+              + h
+              + " holds "
+              + source.tokens(h)
+              + " tokens, not "
+              + selection.tokens()
+              + " from "
+              + fromToken
+              + " on.");
+    }
     KvLayer target = allocate(scope, source.keys().dtype(), kept, source.headDim());
     int[] indices = selection.indices().map(ReferenceTensor::readInts).orElse(new int[0]);
     int next = 0;
@@ -66,6 +98,16 @@ final class ReferenceCacheOps implements CacheOps {
 
   @Override
   public void concatenate(KvLayer target, KvLayer source) {
+    Require.fits(
+        target.kvHeads() == source.kvHeads()
+            && target.headDim() == source.headDim()
+            && target.keys().dtype() == source.keys().dtype(),
+        "concatenate",
+        target.keys(),
+        source.keys());
+    for (int h = 0; h < target.kvHeads(); h++) {
+      Require.room(target, h, source.tokens(h));
+    }
     for (int h = 0; h < target.kvHeads(); h++) {
       int from = target.tokens(h);
       target.setTokens(h, from + source.tokens(h));
@@ -77,6 +119,14 @@ final class ReferenceCacheOps implements CacheOps {
 
   @Override
   public void rerotate(KvLayer layer, int firstPosition, Rope rope) {
+    Require.holds(
+        firstPosition >= 0 && firstPosition + layer.maxTokens() <= rope.positions(),
+        layer.maxTokens()
+            + " keys from position "
+            + firstPosition
+            + " on exceed the table's "
+            + rope.positions()
+            + ".");
     var rotation = new Rotation(rope);
     for (int h = 0; h < layer.kvHeads(); h++) {
       for (int t = 0; t < layer.tokens(h); t++) {

@@ -32,7 +32,28 @@ final class ReferenceScope implements MemoryScope {
       throw new InferenceException(
           ErrorCode.UNSUPPORTED_OPERATION, "Tensors of type " + dtype + " can only be loaded.");
     }
-    return tensor(dtype, shape, new double[Math.toIntExact(shape.elements())], false);
+    requireOpen();
+    return tensor(dtype, shape, elements(shape), false);
+  }
+
+  private double[] elements(Shape shape) {
+    try {
+      return new double[Math.toIntExact(shape.elements())];
+    } catch (ArithmeticException | OutOfMemoryError e) {
+      throw new InferenceException(
+          ErrorCode.OUT_OF_MEMORY,
+          "No memory for the " + shape.elements() + " elements of " + shape + " in " + name + ".",
+          e);
+    }
+  }
+
+  /** Returns a scope as the reference backend's own. */
+  static ReferenceScope of(MemoryScope scope) {
+    if (scope instanceof ReferenceScope reference) {
+      return reference;
+    }
+    throw new InferenceException(
+        ErrorCode.INTERNAL, "The reference backend was given a scope of another backend.");
   }
 
   /** Returns a tensor over given elements. */

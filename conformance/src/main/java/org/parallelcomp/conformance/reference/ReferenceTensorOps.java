@@ -38,9 +38,8 @@ final class ReferenceTensorOps implements TensorOps {
     for (int axis = 1; axis <= dims.length; axis++) {
       long dimA = axis <= a.rank() ? a.dim(-axis) : 1;
       long dimB = axis <= b.rank() ? b.dim(-axis) : 1;
-      if (dimA != dimB && dimA != 1 && dimB != 1) {
-        throw new IllegalArgumentException("cannot broadcast " + a + " and " + b);
-      }
+      Require.holds(
+          dimA == dimB || dimA == 1 || dimB == 1, "Cannot broadcast " + a + " and " + b + ".");
       dims[dims.length - axis] = dimA == 1 ? dimB : dimA;
     }
     return Shape.of(dims);
@@ -140,9 +139,15 @@ final class ReferenceTensorOps implements TensorOps {
 
   // ---- along an axis ----
 
+  private static int axis(Tensor a, int axis) {
+    int rank = a.shape().rank();
+    Require.holds(-rank <= axis && axis < rank, "There is no axis " + axis + " of " + rank + ".");
+    return axis < 0 ? axis + rank : axis;
+  }
+
   /** Returns the tensor with an axis taken out, each line along it becoming one number. */
   private Tensor reduce(Tensor a, int axis, ToDoubleFunction<double[]> reduction) {
-    int positive = axis < 0 ? axis + a.shape().rank() : axis;
+    int positive = axis(a, axis);
     int length = a.shape().intDim(positive);
     long[] dims = a.shape().toArray();
     int inner = (int) Arrays.stream(dims, positive + 1, dims.length).reduce(1, (x, y) -> x * y);
@@ -221,6 +226,7 @@ final class ReferenceTensorOps implements TensorOps {
     int rows = a.shape().intDim(-2);
     int inner = a.shape().intDim(-1);
     int columns = b.shape().intDim(-1);
+    Require.fits(b.shape().dim(-2) == inner, "matmul", a, b);
     Shape batch = broadcast(leading(a.shape()), leading(b.shape()));
     double[] left = expanded(a, join(batch, rows, inner));
     double[] right = expanded(b, join(batch, inner, columns));
@@ -303,9 +309,8 @@ final class ReferenceTensorOps implements TensorOps {
 
   @Override
   public Tensor transpose(Tensor a, int axis, int otherAxis) {
-    int rank = a.shape().rank();
-    int first = axis < 0 ? axis + rank : axis;
-    int second = otherAxis < 0 ? otherAxis + rank : otherAxis;
+    int first = axis(a, axis);
+    int second = axis(a, otherAxis);
     Shape shape = a.shape().with(first, a.shape().dim(second)).with(second, a.shape().dim(first));
     double[] values = ReferenceTensor.read(a);
     double[] out = new double[values.length];
@@ -321,8 +326,17 @@ final class ReferenceTensorOps implements TensorOps {
 
   @Override
   public Tensor concat(List<Tensor> parts, int axis) {
+    Require.holds(!parts.isEmpty(), "There is nothing to concatenate.");
     Shape first = parts.getFirst().shape();
-    int positive = axis < 0 ? axis + first.rank() : axis;
+    int positive = axis(parts.getFirst(), axis);
+    for (Tensor part : parts) {
+      Require.fits(
+          part.dtype() == parts.getFirst().dtype()
+              && part.shape().with(positive, 0).equals(first.with(positive, 0)),
+          "concat",
+          parts.getFirst(),
+          part);
+    }
     Shape shape = first.with(positive, parts.stream().mapToLong(p -> p.shape().dim(axis)).sum());
     double[] out = new double[Math.toIntExact(shape.elements())];
     long offset = 0;
@@ -369,9 +383,7 @@ final class ReferenceTensorOps implements TensorOps {
   }
 
   private Tensor pool(Tensor a, int kernel, ToDoubleFunction<double[]> reduction) {
-    if (kernel < 1 || kernel % 2 == 0) {
-      throw new IllegalArgumentException("kernel must be odd, not " + kernel);
-    }
+    Require.holds(kernel >= 1 && kernel % 2 == 1, "A kernel must be odd, not " + kernel + ".");
     double[] values = ReferenceTensor.read(a);
     int length = a.shape().intDim(-1);
     double[] out = new double[values.length];
@@ -388,9 +400,11 @@ final class ReferenceTensorOps implements TensorOps {
 
   @Override
   public Tensor full(Shape shape, float value) {
+    Tensor result = scope.allocate(DType.F32, shape);
     double[] values = new double[Math.toIntExact(shape.elements())];
     Arrays.fill(values, value);
-    return result(shape, values);
+    ReferenceTensor.write(result, values);
+    return result;
   }
 
   @Override
@@ -409,9 +423,7 @@ final class ReferenceTensorOps implements TensorOps {
   @Override
   public Tensor topK(Tensor a, int count) {
     int length = a.shape().intDim(-1);
-    if (count < 0 || count > length) {
-      throw new IllegalArgumentException("cannot take " + count + " of " + length);
-    }
+    Require.holds(0 <= count && count <= length, "Cannot take " + count + " of " + length + ".");
     double[] values = ReferenceTensor.read(a);
     Shape shape = a.shape().with(-1, count);
     double[] out = new double[Math.toIntExact(shape.elements())];
@@ -443,6 +455,7 @@ final class ReferenceTensorOps implements TensorOps {
   public Tensor gather(Tensor a, Tensor indices) {
     int length = a.shape().intDim(-1);
     int count = indices.shape().intDim(-1);
+    Require.fits(a.shape().with(-1, 0).equals(indices.shape().with(-1, 0)), "gather", a, indices);
     double[] values = ReferenceTensor.read(a);
     int[] at = ReferenceTensor.readInts(indices);
     double[] out = new double[at.length];

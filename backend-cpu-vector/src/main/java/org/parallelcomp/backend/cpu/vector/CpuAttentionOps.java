@@ -11,9 +11,9 @@ import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.evidence.HeadReduction;
+import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.backend.cpu.vector.simd.AttentionGroup;
-import org.parallelcomp.backend.cpu.vector.simd.BlockFormat;
 import org.parallelcomp.backend.cpu.vector.simd.Heads;
 import org.parallelcomp.backend.cpu.vector.simd.KeyValues;
 import org.parallelcomp.backend.cpu.vector.simd.MassAttention;
@@ -34,6 +34,8 @@ final class CpuAttentionOps implements AttentionOps {
       Tensor queries,
       float scale,
       List<AttendSequence> sequences) {
+    requireShape(out, queries.shape());
+    requireSums(logSumExp, queries);
     kernels.alone(
         () -> {
           List<AttentionGroup> many = new ArrayList<>();
@@ -62,7 +64,9 @@ final class CpuAttentionOps implements AttentionOps {
     KvLayer layer = sequence.layer();
     int queryHeads = queries.shape().intDim(1);
     int headDim = queries.shape().intDim(2);
-    if (queryHeads % layer.kvHeads() != 0 || headDim != layer.headDim()) {
+    boolean rowsFit =
+        sequence.firstRow() >= 0 && sequence.firstRow() + sequence.rows() <= queries.shape().dim(0);
+    if (queryHeads % layer.kvHeads() != 0 || headDim != layer.headDim() || !rowsFit) {
       throw new InferenceException(
           ErrorCode.INTERNAL,
           "Queries "
@@ -71,8 +75,13 @@ final class CpuAttentionOps implements AttentionOps {
               + layer.kvHeads()
               + " kv heads of "
               + layer.headDim()
-              + ".");
+              + " and the rows ["
+              + sequence.firstRow()
+              + ", "
+              + (sequence.firstRow() + sequence.rows())
+              + ").");
     }
+    requireSums(logSumExp, queries);
     int group = queryHeads / layer.kvHeads();
     Heads queryRows = heads(queries);
     Heads outRows = out == null ? queryRows : heads(out);
@@ -102,6 +111,19 @@ final class CpuAttentionOps implements AttentionOps {
     return groups;
   }
 
+  private static void requireSums(@Nullable Tensor logSumExp, Tensor queries) {
+    if (logSumExp != null) {
+      requireShape(logSumExp, Shape.of(queries.shape().dim(1), queries.shape().dim(0)));
+    }
+  }
+
+  private static void requireShape(Tensor tensor, Shape expected) {
+    if (!tensor.shape().equals(expected)) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL, "Attention needs " + expected + " here, not " + tensor.shape() + ".");
+    }
+  }
+
   private static Heads heads(Tensor tensor) {
     Rows rows = Rows.floats(tensor).gapless("a head");
     CpuTensor cpu = CpuTensor.of(tensor);
@@ -122,7 +144,7 @@ final class CpuAttentionOps implements AttentionOps {
         keys.startByte() + keys.dtype().bytes(firstNumber),
         values.storage(),
         values.startByte() + values.dtype().bytes(firstNumber),
-        BlockFormat.valueOf(keys.dtype().name()),
+        keys.dtype(),
         layer.headDim());
   }
 
@@ -140,6 +162,13 @@ final class CpuAttentionOps implements AttentionOps {
               + partialLogSumExps.size()
               + " log-sum-exps cannot be merged.");
     }
+    for (Tensor part : partialOuts) {
+      requireShape(part, out.shape());
+    }
+    for (Tensor sums : partialLogSumExps) {
+      requireSums(sums, out);
+    }
+    requireSums(logSumExp, out);
     Rows to = Rows.floats(out);
     Rows toSums = logSumExp == null ? null : Rows.floats(logSumExp);
     List<Rows> from = partialOuts.stream().map(Rows::floats).toList();

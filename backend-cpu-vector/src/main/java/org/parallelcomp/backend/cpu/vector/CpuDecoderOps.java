@@ -64,7 +64,8 @@ final class CpuDecoderOps implements DecoderOps {
     requireShape(
         from.count() == to.count()
             && from.length() == matrix.columns()
-            && to.length() == matrix.rows(),
+            && to.length() == matrix.rows()
+            && (bias == null || bias.shape().elements() == matrix.rows()),
         "linear",
         out,
         weight);

@@ -5,14 +5,13 @@ import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Tensor;
-import org.parallelcomp.backend.cpu.vector.simd.BlockFormat;
 import org.parallelcomp.backend.cpu.vector.simd.Dequantize;
 
 /** Copies between tensors and arrays. */
 final class CpuHostTransfer implements HostTransfer {
   @Override
   public void copyFromHost(Tensor target, float[] source) {
-    requireLength(target, source.length);
+    requireWritable(target, source.length);
     Rows rows = Rows.floats(target);
     for (int row = 0; row < rows.count(); row++) {
       rows.write(row, source, row * rows.length());
@@ -21,7 +20,7 @@ final class CpuHostTransfer implements HostTransfer {
 
   @Override
   public void copyFromHost(Tensor target, int[] source) {
-    requireLength(target, source.length);
+    requireWritable(target, source.length);
     Rows rows = Rows.ints(target);
     for (int row = 0; row < rows.count(); row++) {
       rows.write(row, source, row * rows.length());
@@ -53,7 +52,7 @@ final class CpuHostTransfer implements HostTransfer {
           ErrorCode.INTERNAL, "A tensor of whole numbers was asked for floats.");
     }
     CpuTensor cpu = CpuTensor.of(source);
-    BlockFormat format = BlockFormat.valueOf(source.dtype().name());
+    DType format = source.dtype();
     Unpacker unpacker = new Unpacker(cpu, format, numbers);
     unpacker.unpack(0, source.layout().offset());
     return numbers;
@@ -62,11 +61,11 @@ final class CpuHostTransfer implements HostTransfer {
   /** Walks over the axes of a tensor of halves or blocks, whose innermost axis is gapless. */
   private static final class Unpacker {
     private final CpuTensor source;
-    private final BlockFormat format;
+    private final DType format;
     private final float[] numbers;
     private int at;
 
-    Unpacker(CpuTensor source, BlockFormat format, float[] numbers) {
+    Unpacker(CpuTensor source, DType format, float[] numbers) {
       this.source = source;
       this.format = format;
       this.numbers = numbers;
@@ -87,7 +86,11 @@ final class CpuHostTransfer implements HostTransfer {
     }
   }
 
-  private static void requireLength(Tensor target, int length) {
+  private static void requireWritable(Tensor target, int length) {
+    if (CpuTensor.of(target).storage().isReadOnly()) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL, "A tensor that was loaded from a file cannot be overwritten.");
+    }
     if (target.shape().elements() != length) {
       throw new InferenceException(
           ErrorCode.INVALID_ARGUMENT,

@@ -6,7 +6,6 @@ import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Tensor;
-import org.parallelcomp.backend.cpu.vector.simd.BlockFormat;
 import org.parallelcomp.backend.cpu.vector.simd.MassAttention;
 import org.parallelcomp.backend.cpu.vector.simd.PanelMatmul;
 import org.parallelcomp.backend.cpu.vector.simd.RowAttention;
@@ -105,7 +104,7 @@ final class CpuKernels implements AutoCloseable {
     return new WeightMatrix(
         cpu.storage(),
         cpu.startByte(),
-        BlockFormat.valueOf(weight.dtype().name()),
+        weight.dtype(),
         weight.shape().intDim(0),
         weight.shape().intDim(1));
   }

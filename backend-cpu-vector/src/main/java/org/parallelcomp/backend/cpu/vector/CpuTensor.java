@@ -16,9 +16,14 @@ import org.parallelcomp.api.tensor.Tensor;
  * @param layout where the elements lie in the storage
  */
 record CpuTensor(MemorySegment storage, DType dtype, Layout layout) implements Tensor {
-  /** Returns a tensor as this backend's own. */
+  /** Returns a tensor as this backend's own, whose memory must be there still. */
   static CpuTensor of(Tensor tensor) {
     if (tensor instanceof CpuTensor cpu) {
+      if (!cpu.storage.scope().isAlive()) {
+        throw new InferenceException(
+            ErrorCode.INTERNAL,
+            "A tensor " + cpu.dtype + cpu.shape() + " is used after its scope was closed.");
+      }
       return cpu;
     }
     throw new InferenceException(

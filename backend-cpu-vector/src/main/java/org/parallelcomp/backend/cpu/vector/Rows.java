@@ -74,7 +74,7 @@ final class Rows {
     CpuTensor cpu = CpuTensor.of(tensor);
     if (cpu.dtype() != dtype) {
       throw new InferenceException(
-          ErrorCode.UNSUPPORTED_OPERATION,
+          ErrorCode.INTERNAL,
           "The CPU backend needs " + dtype + " here, not " + cpu.dtype() + tensor.shape() + ".");
     }
     return new Rows(cpu.storage(), cpu.startByte(), dims, strideBytes);
@@ -153,6 +153,10 @@ final class Rows {
 
   /** Copies a part of a row to an array. */
   void readPart(long row, int from, int numbers, float[] to, int at) {
+    if (numbers == 0) {
+      // A tensor without elements has rows, but no memory where they would start.
+      return;
+    }
     long start = byteOf(row) + from * stepBytes;
     if (stepBytes == 4) {
       MemorySegment.copy(storage, FLOAT, start, to, at, numbers);
@@ -170,6 +174,9 @@ final class Rows {
 
   /** Copies an array to a part of a row. */
   void writePart(long row, int to, int numbers, float[] from, int at) {
+    if (numbers == 0) {
+      return;
+    }
     long start = byteOf(row) + to * stepBytes;
     if (stepBytes == 4) {
       MemorySegment.copy(from, at, storage, FLOAT, start, numbers);

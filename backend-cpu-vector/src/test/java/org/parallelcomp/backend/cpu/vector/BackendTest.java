@@ -144,7 +144,7 @@ class BackendTest {
       assertArrayEquals(f.floats(expected), f.floats(out));
     }
     assertThrows(
-        IllegalArgumentException.class,
+        InferenceException.class,
         () -> f.backend.host().copyFromHost(weight, numbers),
         "a mapped file must not be written");
     Tensor other = f.backend.load(f.scope, new FileRegion(file, 7, 4), DType.F32, Shape.of(1));

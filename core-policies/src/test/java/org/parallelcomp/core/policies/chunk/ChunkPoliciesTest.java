@@ -371,4 +371,9 @@ class ChunkPoliciesTest {
         IntStream.range(0, chunks).mapToObj(c -> new Chunk(c, 10 * c, 10 * c + 10)).toList(),
         Integer.MAX_VALUE);
   }
+
+  @Test
+  void aChunkHoldsAtLeastOneToken() {
+    assertThrows(IllegalArgumentException.class, () -> new ChunkingInput(10, 0, new BitSet()));
+  }
 }

@@ -25,8 +25,23 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorMask;
+import org.parallelcomp.api.tensor.DType;
 
-/** Turns stored weights of any {@link BlockFormat} into floats. */
+/**
+ * Turns stored weights of any {@link DType} but I32 into floats. A row is a whole number of blocks,
+ * one after the other, little-endian:
+ *
+ * <pre>
+ * Q8_0  [f16 d][i8 q x 32]                                value = d q
+ * Q4_0  [f16 d][u4 q x 32]                                value = d (q - 8); low nibbles: 0 to 15
+ * Q4_1  [f16 d][f16 m][u4 q x 32]                         value = d q + m
+ * Q5_0  [f16 d][u32 fifth bits][u4 x 32]                  value = d (q - 16)
+ * Q5_1  [f16 d][f16 m][u32 fifth bits][u4 x 32]           value = d q + m
+ * Q4_K  [f16 d][f16 dmin][8 x (u6 scale, u6 min)][u4 q x 256]
+ * Q5_K  [f16 d][f16 dmin][8 x (u6 scale, u6 min)][fifth bits, 32 B][u4 x 256]
+ * Q6_K  [low nibbles, 128 B][two high bits, 64 B][i8 scale x 16][f16 d]   value = d s (q - 32)
+ * </pre>
+ */
 public final class Dequantize {
 
   static final ValueLayout.OfShort LE_SHORT =
@@ -55,7 +70,7 @@ public final class Dequantize {
    * @param elements a whole number of blocks
    */
   public static void blocks(
-      BlockFormat format, MemorySegment segment, long from, int elements, float[] to, int at) {
+      DType format, MemorySegment segment, long from, int elements, float[] to, int at) {
     int blocks = elements / format.blockElements();
     switch (format) {
       case F32 -> MemorySegment.copy(segment, LE_FLOAT, from, to, at, elements);
@@ -69,6 +84,7 @@ public final class Dequantize {
       case Q4_K -> q4k(segment, from, blocks, to, at);
       case Q5_K -> q5k(segment, from, blocks, to, at);
       case Q6_K -> q6k(segment, from, blocks, to, at);
+      case I32 -> throw new IllegalArgumentException("weights are not integers");
     }
   }
 

@@ -1,6 +1,7 @@
 package org.parallelcomp.backend.cpu.vector.simd;
 
 import java.lang.foreign.MemorySegment;
+import org.parallelcomp.api.tensor.DType;
 
 /**
  * The keys and values of one kv head: {@code [tokens, headDim]} each, without gaps.
@@ -17,7 +18,7 @@ public record KeyValues(
     long keysOffset,
     MemorySegment values,
     long valuesOffset,
-    BlockFormat format,
+    DType format,
     int headDim) {
 
   /** Copies the keys of tokens {@code [from, from + count)} to an array, from its start. */

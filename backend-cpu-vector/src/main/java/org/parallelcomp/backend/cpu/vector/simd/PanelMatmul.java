@@ -13,6 +13,7 @@ import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.tensor.DType;
 
 /**
  * Matrix product for many rows (prefill): {@code C[M,N] = A[M,K] W[N,K]^T}, optionally plus a bias
@@ -204,7 +205,7 @@ public final class PanelMatmul {
    */
   static void unpack(WeightMatrix w, int panel, float[] to, int slot, int slices, Local local) {
     int panelAt = slot * slices * DEPTH * COLUMNS;
-    BlockFormat format = w.format();
+    DType format = w.format();
     for (int half = 0; half < COLUMNS; half += LANES) {
       int row = panel * COLUMNS + half;
       int rows = Math.clamp(w.rows() - row, 0, LANES);

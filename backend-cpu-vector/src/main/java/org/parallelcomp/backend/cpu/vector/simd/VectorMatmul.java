@@ -22,6 +22,7 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.tensor.DType;
 
 /**
  * Matrix product for few rows (decode): {@code y[M,N] = x[M,K] W[N,K]^T}, W read once, straight
@@ -280,7 +281,7 @@ public final class VectorMatmul {
     }
   }
 
-  private static boolean isUnpackedInRegisters(BlockFormat format) {
+  private static boolean isUnpackedInRegisters(DType format) {
     return switch (format) {
       case F32, F16, BF16 -> true;
       // The tables of 16 values need 16 lanes.

@@ -2,6 +2,7 @@ package org.parallelcomp.backend.cpu.vector.simd;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
+import org.parallelcomp.api.tensor.DType;
 
 /**
  * A weight matrix as it lies in memory.
@@ -13,10 +14,13 @@ import java.util.Objects;
  * @param columns K, the number of inputs, whole blocks of the format
  */
 public record WeightMatrix(
-    MemorySegment segment, long offset, BlockFormat format, int rows, int columns) {
+    MemorySegment segment, long offset, DType format, int rows, int columns) {
 
-  /** Checks that the matrix lies inside the segment. */
+  /** Checks that the matrix holds weights and lies inside the segment. */
   public WeightMatrix {
+    if (format == DType.I32) {
+      throw new IllegalArgumentException("weights are not integers");
+    }
     if (rows < 0 || columns < 0) {
       throw new IllegalArgumentException(
           "rows and columns must not be negative; rows=" + rows + ", columns=" + columns);

@@ -4,6 +4,7 @@ import static org.parallelcomp.backend.cpu.vector.simd.Dequantize.half;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import org.parallelcomp.api.tensor.DType;
 
 /**
  * The block layouts once more, element by element and without vectors, for tests to compare with.
@@ -20,7 +21,7 @@ final class DequantizeReference {
     }
   }
 
-  private static float element(BlockFormat format, MemorySegment s, long at, int i) {
+  private static float element(DType format, MemorySegment s, long at, int i) {
     return switch (format) {
       case F32 -> s.get(Dequantize.LE_FLOAT, at);
       case F16 -> half(s, at);
@@ -42,6 +43,7 @@ final class DequantizeReference {
             * s.get(ValueLayout.JAVA_BYTE, at + 192 + i / 16)
             * (low + 16 * high - 32);
       }
+      case I32 -> throw new IllegalArgumentException("weights are not integers");
     };
   }
 
