@@ -9,6 +9,9 @@ import org.parallelcomp.core.policies.calibrate.NoCalibration;
 import org.parallelcomp.core.policies.calibrate.ScoreThreshold;
 import org.parallelcomp.core.policies.chunk.AllChunks;
 import org.parallelcomp.core.policies.chunk.BestChunks;
+import org.parallelcomp.core.policies.chunk.ChunksAboveThreshold;
+import org.parallelcomp.core.policies.chunk.ChunksNearBest;
+import org.parallelcomp.core.policies.chunk.ChunksOfTokens;
 import org.parallelcomp.core.policies.chunk.ConstantChunkScore;
 import org.parallelcomp.core.policies.chunk.ContrastiveInformation;
 import org.parallelcomp.core.policies.chunk.EvenChunks;
@@ -76,6 +79,9 @@ public final class CorePolicies implements PolicyProvider {
         ConstantChunkScore.FACTORY,
         RandomChunkScore.FACTORY,
         BestChunks.FACTORY,
+        ChunksOfTokens.FACTORY,
+        ChunksNearBest.FACTORY,
+        ChunksAboveThreshold.FACTORY,
         AllChunks.FACTORY,
         EverythingBudget.FACTORY,
         TokenBudget.FACTORY,

@@ -1,11 +1,6 @@
 package org.parallelcomp.core.policies.chunk;
 
-import java.util.Comparator;
 import java.util.List;
-import java.util.PriorityQueue;
-import org.parallelcomp.api.error.ErrorCode;
-import org.parallelcomp.api.error.InferenceException;
-import org.parallelcomp.api.policy.Chunk;
 import org.parallelcomp.api.policy.ChunkEvictionPolicy;
 import org.parallelcomp.api.policy.ChunkEvictionRequest;
 import org.parallelcomp.api.policy.Parameter;
@@ -47,52 +42,6 @@ public final class BestChunks implements ChunkEvictionPolicy {
 
   @Override
   public Queue start(ChunkEvictionRequest request) {
-    int kept = Math.min(chunks, request.chunks().size());
-    long longest = request.chunks().stream().mapToInt(Chunk::tokens).max().orElse(0);
-    if (kept * longest > request.maxKeptTokens()) {
-      throw new InferenceException(
-          ErrorCode.INVALID_ARGUMENT,
-          "Up to "
-              + kept * longest
-              + " tokens of kept chunks would be read once more, but the model's window has room for"
-              + " "
-              + request.maxKeptTokens()
-              + "; keep fewer chunks or make them smaller.");
-    }
-    return new BoundedQueue(kept);
-  }
-
-  private record Scored(int chunk, double score) {
-    /** Worst first. */
-    static final Comparator<Scored> ORDER =
-        Comparator.comparing((Scored s) -> !Double.isNaN(s.score))
-            // Adding zero makes -0 equal to 0.
-            .thenComparingDouble(s -> s.score + 0.0)
-            .thenComparing(Comparator.comparingInt(Scored::chunk).reversed());
-  }
-
-  private static final class BoundedQueue implements Queue {
-    private final int capacity;
-    private final PriorityQueue<Scored> worstFirst = new PriorityQueue<>(Scored.ORDER);
-
-    BoundedQueue(int capacity) {
-      this.capacity = capacity;
-    }
-
-    @Override
-    public int capacity() {
-      return capacity;
-    }
-
-    @Override
-    public List<Integer> offer(int chunk, double score) {
-      worstFirst.add(new Scored(chunk, score));
-      return worstFirst.size() > capacity ? List.of(worstFirst.remove().chunk()) : List.of();
-    }
-
-    @Override
-    public List<Integer> kept() {
-      return worstFirst.stream().map(Scored::chunk).sorted().toList();
-    }
+    return RankedQueue.ofMost(chunks, request, List::size);
   }
 }

@@ -333,6 +333,113 @@ class ChunkPoliciesTest {
     assertEquals(List.of(0), queue.kept());
   }
 
+  /** Random worths with ties, NaN and infinities. */
+  private static double[] worths(Random random, int offered) {
+    return random
+        .doubles(offered)
+        .map(
+            x ->
+                x < 0.1
+                    ? Double.NaN
+                    : x > 0.97 ? Double.NEGATIVE_INFINITY : Math.round(x * 16) / 8.0 - 1)
+        .toArray();
+  }
+
+  /** The chunks from the best to the worst. */
+  private static List<Integer> ranked(double[] worths) {
+    return IntStream.range(0, worths.length)
+        .boxed()
+        .sorted(
+            Comparator.comparing((Integer c) -> Double.isNaN(worths[c]))
+                .thenComparing(c -> -worths[c] + 0.0)
+                .thenComparing(c -> c))
+        .toList();
+  }
+
+  /** Offers chunks of given lengths in document order and checks what the queue promises. */
+  private static List<Integer> kept(
+      ChunkEvictionPolicy policy, double[] worths, int[] lengths, String about) {
+    var chunks = new ArrayList<Chunk>();
+    int from = 0;
+    for (int c = 0; c < lengths.length; c++) {
+      chunks.add(new Chunk(c, from, from += lengths[c]));
+    }
+    ChunkEvictionPolicy.Queue queue =
+        policy.start(new ChunkEvictionRequest(chunks, Integer.MAX_VALUE));
+    var live = new ArrayList<Integer>();
+    for (int c = 0; c < worths.length; c++) {
+      live.add(c);
+      for (int evicted : queue.offer(c, worths[c])) {
+        assertTrue(live.remove((Integer) evicted), about);
+      }
+      assertTrue(live.size() <= queue.capacity(), about);
+    }
+    assertEquals(live, queue.kept(), about);
+    return live;
+  }
+
+  @Test
+  void adaptiveEvictionsKeepWhatTheWholeRankingSays() {
+    for (int seed = 0; seed < 300; seed++) {
+      var random = new Random(seed);
+      int offered = 1 + random.nextInt(30);
+      double[] worths = worths(random, offered);
+      int[] lengths = random.ints(offered, 1, 200).toArray();
+      int most = 1 + random.nextInt(6);
+      String about = "seed " + seed;
+      List<Integer> ranked = ranked(worths);
+
+      double best = worths[ranked.getFirst()];
+      List<Integer> close =
+          ranked.stream()
+              .filter(c -> c.equals(ranked.getFirst()) || worths[c] >= best - 0.25)
+              .limit(most)
+              .sorted()
+              .toList();
+      assertEquals(
+          close,
+          kept(
+              ChunksNearBest.FACTORY.create(Map.of("most", "" + most, "gap", "0.25")),
+              worths,
+              lengths,
+              about));
+
+      assertEquals(
+          ranked.stream().filter(c -> worths[c] >= 0.5).limit(most).sorted().toList(),
+          kept(
+              ChunksAboveThreshold.FACTORY.create(Map.of("most", "" + most, "least", "0.5")),
+              worths,
+              lengths,
+              about));
+
+      int keep = 1 + random.nextInt(800);
+      var fitting = new ArrayList<Integer>();
+      int tokens = 0;
+      for (int c : ranked) {
+        tokens += lengths[c];
+        if (tokens > keep && !fitting.isEmpty()) {
+          break;
+        }
+        fitting.add(c);
+      }
+      assertEquals(
+          fitting.stream().sorted().toList(),
+          kept(
+              ChunksOfTokens.FACTORY.create(Map.of("keep", "" + keep)), worths, lengths, about));
+    }
+  }
+
+  @Test
+  void noChunkStaysIfNoneReachesTheThreshold() {
+    assertEquals(
+        List.of(),
+        kept(
+            ChunksAboveThreshold.FACTORY.create(Map.of()),
+            new double[] {-0.1, Double.NaN, -3},
+            new int[] {5, 5, 5},
+            "none"));
+  }
+
   @Test
   void requestsShareNoState() {
     ChunkEvictionPolicy policy = BestChunks.FACTORY.create(Map.of());
@@ -360,7 +467,11 @@ class ChunkPoliciesTest {
     assertEquals(2, BestChunks.FACTORY.create(Map.of("chunks", "2")).start(room).capacity());
     for (ChunkEvictionPolicy policy :
         List.of(
-            BestChunks.FACTORY.create(Map.of("chunks", "3")), AllChunks.FACTORY.create(Map.of()))) {
+            BestChunks.FACTORY.create(Map.of("chunks", "3")),
+            ChunksNearBest.FACTORY.create(Map.of("most", "3")),
+            ChunksAboveThreshold.FACTORY.create(Map.of("most", "3")),
+            ChunksOfTokens.FACTORY.create(Map.of("keep", "30")),
+            AllChunks.FACTORY.create(Map.of()))) {
       assertThrows(InferenceException.class, () -> policy.start(room));
     }
   }
