@@ -11,9 +11,9 @@ import org.parallelcomp.api.policy.PolicyKind;
  * Keeps the best chunk and those whose worth comes close to it.
  *
  * <p>Where one chunk stands out, it stays alone; where several are about as good, because what is
- * asked for stands in several places or because none is sure, they all stay, up to a number. The gap
- * is measured from the best chunk, in the unit of the scores: nats per token of the question for
- * {@code self-information}.
+ * asked for stands in several places or because none is sure, they all stay, up to a number. The
+ * gap is measured from the best chunk, in the unit of the scores: nats per token of the question
+ * for {@code self-information}.
  *
  * <p><i>Based on</i> ParallelComp, <a href="https://arxiv.org/abs/2502.14317">arXiv 2502.14317</a>,
  * section 3.2.

@@ -13,8 +13,8 @@ import org.parallelcomp.api.policy.ChunkEvictionRequest;
 /**
  * The chunks that stay so far, in the order of their worth: the best first, of equal ones the
  * earlier, a score that is not a number last. A rule says how many of them stay; the others go at
- * once, and with them everything that ranks behind one that has gone. So what stays is the beginning
- * of the whole ranking, whatever the order in which the chunks come.
+ * once, and with them everything that ranks behind one that has gone. So what stays is the
+ * beginning of the whole ranking, whatever the order in which the chunks come.
  */
 final class RankedQueue implements ChunkEvictionPolicy.Queue {
   /** A chunk and what it is worth. */

@@ -424,8 +424,7 @@ class ChunkPoliciesTest {
       }
       assertEquals(
           fitting.stream().sorted().toList(),
-          kept(
-              ChunksOfTokens.FACTORY.create(Map.of("keep", "" + keep)), worths, lengths, about));
+          kept(ChunksOfTokens.FACTORY.create(Map.of("keep", "" + keep)), worths, lengths, about));
     }
   }
 

@@ -96,9 +96,7 @@ class SelectorFormulasTest {
     int[][] positions = positions(actual);
     for (int h = 0; h < positions.length; h++) {
       assertArrayEquals(
-          expected.get(h).stream().mapToInt(j -> j).toArray(),
-          positions[h],
-          about + ", head " + h);
+          expected.get(h).stream().mapToInt(j -> j).toArray(), positions[h], about + ", head " + h);
     }
   }
 
@@ -163,8 +161,7 @@ class SelectorFormulasTest {
         }
         runs[r] = (float) runs[r];
       }
-      TreeSet<Integer> expected =
-          new TreeSet<>(best(tokens(tokens), j -> runs[j / run], kept));
+      TreeSet<Integer> expected = new TreeSet<>(best(tokens(tokens), j -> runs[j / run], kept));
       assertKept(
           List.of(expected, expected, expected),
           Named.policy(Selector.class, "chunk-kv(run=" + run + ")")
@@ -189,8 +186,7 @@ class SelectorFormulasTest {
           int start = from;
           int to = Math.min(tokens, from + block);
           int share = kept * to / tokens - kept * from / tokens;
-          best(tokens(to - from), j -> head[start + j], share)
-              .forEach(j -> ofHead.add(start + j));
+          best(tokens(to - from), j -> head[start + j], share).forEach(j -> ofHead.add(start + j));
         }
         expected.add(ofHead);
       }
@@ -275,8 +271,7 @@ class SelectorFormulasTest {
           critical(pass, scores, List.of(kept, kept, kept)),
           Named.policy(Selector.class, "critical-kv").select(tensor(scores), kept, pass, ops),
           "seed " + seed);
-      List<Integer> perHead =
-          adaptive(scores, kept, 0.2).stream().map(TreeSet::size).toList();
+      List<Integer> perHead = adaptive(scores, kept, 0.2).stream().map(TreeSet::size).toList();
       assertKept(
           critical(pass, scores, perHead),
           Named.policy(Selector.class, "critical-kv(selector=ada-kv)")
@@ -330,8 +325,7 @@ class SelectorFormulasTest {
     }
     double[] key = pass.key(h, j);
     // To single precision, as ties of repeated keys are decided there.
-    return (float)
-        (-PlainPass.dot(key, anchor) / PlainPass.norm(key) / PlainPass.norm(anchor));
+    return (float) (-PlainPass.dot(key, anchor) / PlainPass.norm(key) / PlainPass.norm(anchor));
   }
 
   @Test
@@ -345,8 +339,7 @@ class SelectorFormulasTest {
       for (int h = 0; h < pass.kvHeads(); h++) {
         int head = h;
         var left =
-            new ArrayList<>(
-                new TreeSet<>(best(tokens(tokens), j -> norms[head][j], tokens / 2)));
+            new ArrayList<>(new TreeSet<>(best(tokens(tokens), j -> norms[head][j], tokens / 2)));
         expected.add(new TreeSet<>(best(left, j -> keyDiff(pass, head, j, left), kept)));
       }
       assertKept(
@@ -461,7 +454,8 @@ class SelectorFormulasTest {
       for (int tokens : new int[] {10, 64, 200, 8192}) {
         for (int percent : new int[] {5, 25, 50, 75, 90, 100}) {
           for (String beta : List.of("1", "2", "20")) {
-            String budget = "pyramid(beta=" + beta + ", budget=fraction(keep=" + percent / 100.0 + "))";
+            String budget =
+                "pyramid(beta=" + beta + ", budget=fraction(keep=" + percent / 100.0 + "))";
             int[] kept = perLayer(budget, layers, tokens, 1);
             int mean = perLayer("fraction(keep=" + percent / 100.0 + ")", 1, tokens, 1)[0];
             String about = budget + ", " + layers + " layers, " + tokens + " tokens";
