@@ -484,6 +484,7 @@ class ChunkPoliciesTest {
 
   @Test
   void aChunkHoldsAtLeastOneToken() {
-    assertThrows(IllegalArgumentException.class, () -> new ChunkingInput(10, 0, new BitSet()));
+    assertThrows(
+        IllegalArgumentException.class, () -> new ChunkingInput(10, 0, new BitSet(), new BitSet()));
   }
 }
