@@ -89,6 +89,26 @@ void store8(T* to, const float (&x)[8]) {
                  packPair<T>(x[6], x[7]));
 }
 
+// The same from or to anywhere.
+template <typename T>
+void load8Anywhere(const T* from, float (&x)[8]) {
+  if (isAligned(from, 16)) {
+    load8(from, x);
+  } else {
+#pragma unroll
+    for (int k = 0; k < 8; k++) x[k] = toFloat(from[k]);
+  }
+}
+template <typename T>
+void store8Anywhere(T* to, const float (&x)[8]) {
+  if (isAligned(to, 16)) {
+    store8(to, x);
+  } else {
+#pragma unroll
+    for (int k = 0; k < 8; k++) to[k] = fromFloat<T>(x[k]);
+  }
+}
+
 // How to find the elements of strided operands from a running index over `extent`, outermost
 // first. A stride of 0 repeats.
 struct Walk {

@@ -60,7 +60,7 @@ constexpr int MAX_ORDER = 235;  // What fits shared memory as a packed triangle 
 
 // Solves a x = b for symmetric positive definite a by a = l lᵀ, in double precision. One block per
 // matrix; the lower triangle lies packed in shared memory. A pivot that is not positive sets
-// *failed and leaves NaN.
+// *failed and makes the whole solution NaN.
 KERNEL __launch_bounds__(256)
     cholesky_solve_f32(float* out, const float* a, const float* b, int n, int columns, int64 aRow,
                        int64 bRow, const __grid_constant__ Walk walk, int* failed) {
@@ -79,7 +79,11 @@ KERNEL __launch_bounds__(256)
   __syncthreads();
   for (int k = 0; k < n; k++) {
     double pivot = l[at(k, k)];
-    if (!(pivot > 0) && threadIdx.x == 0) *failed = 1;
+    if (!(pivot > 0)) {  // the same in all threads
+      if (threadIdx.x == 0) *failed = 1;
+      for (int i = threadIdx.x; i < n * columns; i += blockDim.x) out[i] = __int_as_float(0x7FFFFFFF);
+      return;
+    }
     double root = sqrt(pivot);
     __syncthreads();
     for (int row = k + threadIdx.x; row < n; row += blockDim.x) {
