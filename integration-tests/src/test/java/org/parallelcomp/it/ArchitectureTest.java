@@ -40,6 +40,7 @@ class ArchitectureTest {
   private static final String SIMD = "org.parallelcomp.backend.cpu.vector.simd..";
   private static final String CUDA_FFI = "org.parallelcomp.backend.cuda.ffi..";
   private static final String CUDA_BINDINGS = "org.parallelcomp.backend.cuda.bindings..";
+  private static final String ONNX_RUNTIME = "org.parallelcomp.backend.onnx.runtime..";
   private static final String[] EVERYWHERE = {"java..", "org.jspecify.annotations.."};
 
   /**
@@ -56,6 +57,8 @@ class ArchitectureTest {
         // How much memory there is.
         "com.sun.management.."),
     BACKEND_CUDA_FFM("org.parallelcomp.backend.cuda..", 20, "org.parallelcomp.api.."),
+    BACKEND_ONNX(
+        "org.parallelcomp.backend.onnx..", 20, "org.parallelcomp.api..", "com.sun.management.."),
     ENGINE(
         "org.parallelcomp.engine..",
         80,
@@ -150,7 +153,7 @@ class ArchitectureTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"BACKEND_CPU_VECTOR", "BACKEND_CUDA_FFM", "CONFORMANCE"})
+  @EnumSource(names = {"BACKEND_CPU_VECTOR", "BACKEND_CUDA_FFM", "BACKEND_ONNX", "CONFORMANCE"})
   void backendsNeverSeeAPolicy(Module module) {
     noClasses()
         .that()
@@ -188,7 +191,7 @@ class ArchitectureTest {
 
   @ParameterizedTest
   @EnumSource(
-      names = {"BACKEND_CPU_VECTOR", "BACKEND_CUDA_FFM"},
+      names = {"BACKEND_CPU_VECTOR", "BACKEND_CUDA_FFM", "BACKEND_ONNX"},
       mode = EnumSource.Mode.EXCLUDE)
   void onlyBackendsHaveForeignMemory(Module module) {
     noClasses()
@@ -202,10 +205,10 @@ class ArchitectureTest {
   }
 
   @Test
-  void onlyTheCudaBackendCallsForeignFunctions() {
+  void foreignFunctionsAreCalledInOnePlaceOfABackend() {
     noClasses()
         .that()
-        .resideOutsideOfPackages(CUDA_FFI, CUDA_BINDINGS)
+        .resideOutsideOfPackages(CUDA_FFI, CUDA_BINDINGS, ONNX_RUNTIME)
         .should()
         .dependOnClassesThat(belongToAnyOf(Linker.class, SymbolLookup.class))
         .because("native code is bound in one place, and nothing native loads before a probe")

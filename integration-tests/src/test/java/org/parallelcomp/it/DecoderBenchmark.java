@@ -4,8 +4,8 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.BackendConfig;
 import org.parallelcomp.api.backend.MemoryScope;
@@ -24,7 +24,7 @@ import org.parallelcomp.engine.registry.BackendRegistry;
  * a prefill, warm-up first, the median and the best of several.
  *
  * <pre>
- * DecoderBenchmark MODEL PREFILL_TOKENS DECODE_TOKENS REPETITIONS [THREADS]
+ * DecoderBenchmark MODEL PREFILL_TOKENS DECODE_TOKENS REPETITIONS [THREADS [BACKEND [KEY=VALUE ...]]]
  * </pre>
  */
 final class DecoderBenchmark {
@@ -36,9 +36,15 @@ final class DecoderBenchmark {
     int decodeTokens = Integer.parseInt(args[2]);
     int repetitions = Integer.parseInt(args[3]);
     int threads = args.length > 4 ? Integer.parseInt(args[4]) : 2;
+    String id = args.length > 5 ? args[5] : null;
+    var options = new TreeMap<String, String>();
+    for (int i = 6; i < args.length; i++) {
+      String[] option = args[i].split("=", 2);
+      options.put(option[0], option[1]);
+    }
     ModelSource source = ModelFiles.open(model);
     try (Backend backend =
-            BackendRegistry.discover().open(null, new BackendConfig(threads, Map.of()));
+            BackendRegistry.discover().open(id, new BackendConfig(threads, options));
         MemoryScope scope = backend.openScope("benchmark")) {
       int positions = prefillTokens + decodeTokens;
       try (Decoder decoder =

@@ -15,7 +15,7 @@ import org.parallelcomp.models.needle6m.Needle6m;
  * each request: resident KiB.
  *
  * <pre>
- * ManyRequests COUNT
+ * ManyRequests COUNT [BACKEND]
  * </pre>
  */
 final class ManyRequests {
@@ -26,7 +26,8 @@ final class ManyRequests {
         "Mira keeps the silver key in the lighthouse. " + MobyDick.text().substring(60_000, 61_600);
     List<String> presets =
         Engine.policies().presets().stream().map(preset -> preset.name()).toList();
-    try (var engine = Engine.open(EngineConfig.of(Needle6m.path()))) {
+    EngineConfig config = EngineConfig.of(Needle6m.path());
+    try (var engine = Engine.open(args.length < 2 ? config : config.withBackend(args[1]))) {
       for (int i = 0; i < Integer.parseInt(args[0]); i++) {
         var request =
             GenerationRequest.ask(text, "Where does Mira keep the silver key?")

@@ -7,6 +7,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
+import org.parallelcomp.engine.Engine;
 
 /** What requests leave behind in the memory of the process. */
 class MemoryTest {
@@ -21,6 +22,17 @@ class MemoryTest {
   @Test
   @EnabledOnOs(OS.LINUX)
   void aHundredRequestsLeaveItWhereItWasAfterTheFifth() {
+    assertStays(5, Integer.toString(REQUESTS));
+  }
+
+  /** Its graphs are made when they first run, the last with the last of the presets. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void aHundredRequestsToOnnxRuntimeLeaveItWhereItWasAfterEveryPresetHasRunTwice() {
+    assertStays(2 * Engine.policies().presets().size(), Integer.toString(REQUESTS), "onnx");
+  }
+
+  private static void assertStays(int afterRequests, String... arguments) {
     // The heap is touched as a whole at the start, so that all growth is outside of it.
     Command.Outcome outcome =
         Command.ofTests(
@@ -31,12 +43,12 @@ class MemoryTest {
                 "--add-modules=jdk.incubator.vector",
                 "--enable-native-access=ALL-UNNAMED"),
             ManyRequests.class,
-            Integer.toString(REQUESTS));
+            arguments);
     assertEquals(0, outcome.status(), outcome::err);
     List<Long> residentKib = outcome.out().lines().map(Long::valueOf).toList();
     assertEquals(REQUESTS, residentKib.size());
     System.out.println("resident KiB after each request: " + residentKib);
-    long growth = residentKib.getLast() - residentKib.get(4);
+    long growth = residentKib.getLast() - residentKib.get(afterRequests - 1);
     assertTrue(growth < MARGIN_KIB, () -> "grew by " + growth + " KiB: " + residentKib);
   }
 }

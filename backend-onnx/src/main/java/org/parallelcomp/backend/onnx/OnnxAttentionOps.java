@@ -1,0 +1,420 @@
+package org.parallelcomp.backend.onnx;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.AttendSequence;
+import org.parallelcomp.api.backend.AttentionOps;
+import org.parallelcomp.api.cache.KvLayer;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.evidence.HeadReduction;
+import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.api.tensor.Shape;
+import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.onnx.graph.ElementType;
+import org.parallelcomp.backend.onnx.runtime.OrtTensor;
+
+/**
+ * Attention, some rows at a time. The runtime has no operator that returns the log-sum-exp, so it
+ * is composed (see {@link AttentionGraphs}); what is alive at once is rows × keys of one piece of
+ * rows. The keys and values of each head are read where the cache holds them.
+ */
+final class OnnxAttentionOps implements AttentionOps {
+  /** Rows of scores at a time, of one kv head: with 2048 keys, 4 MiB. */
+  private static final int SCORE_ROWS = 512;
+
+  /** Keys whose mass is summed at a time. */
+  private static final int MASS_KEYS = 2048;
+
+  private final Sessions sessions;
+
+  OnnxAttentionOps(Sessions sessions) {
+    this.sessions = sessions;
+  }
+
+  @Override
+  public void attend(
+      Tensor out,
+      @Nullable Tensor logSumExp,
+      Tensor queries,
+      float scale,
+      List<AttendSequence> sequences) {
+    for (AttendSequence sequence : sequences) {
+      int group = requireFit(queries, sequence.layer());
+      int step = Math.max(1, SCORE_ROWS / group);
+      for (int from = 0; from < sequence.rows(); from += step) {
+        int to = Math.min(from + step, sequence.rows());
+        new Piece(out, logSumExp, queries, scale, sequence, from, to, group).attend();
+      }
+    }
+  }
+
+  private static int requireFit(Tensor queries, KvLayer layer) {
+    int queryHeads = queries.shape().intDim(1);
+    if (layer.keys().dtype() != DType.F32) {
+      throw new InferenceException(
+          ErrorCode.UNSUPPORTED_OPERATION,
+          "The ONNX backend attends to keys of F32, not " + layer.keys().dtype() + ".");
+    }
+    if (queryHeads % layer.kvHeads() != 0 || queries.shape().intDim(2) != layer.headDim()) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "Queries "
+              + queries.shape()
+              + " do not fit "
+              + layer.kvHeads()
+              + " kv heads of "
+              + layer.headDim()
+              + ".");
+    }
+    return queryHeads / layer.kvHeads();
+  }
+
+  /** Some rows of one sequence. */
+  private final class Piece {
+    private final Tensor out;
+    private final @Nullable Tensor logSumExp;
+    private final float scale;
+    private final KvLayer layer;
+    private final int firstRow;
+    private final int rows;
+    private final int group;
+    private final int headDim;
+    private final Tensor queryRows;
+    private final Tensor outRows;
+
+    /** Keys that every row sees, and behind them those that row i sees the first i + 1 of. */
+    private final int[] first;
+
+    private final int[] common;
+    private final int own;
+
+    Piece(
+        Tensor out,
+        @Nullable Tensor logSumExp,
+        Tensor queries,
+        float scale,
+        AttendSequence sequence,
+        int from,
+        int to,
+        int group) {
+      this.out = out;
+      this.logSumExp = logSumExp;
+      this.scale = scale;
+      this.layer = sequence.layer();
+      this.firstRow = sequence.firstRow() + from;
+      this.rows = to - from;
+      this.group = group;
+      this.headDim = layer.headDim();
+      this.queryRows = queries.slice(0, firstRow, firstRow + rows);
+      this.outRows = out.slice(0, firstRow, firstRow + rows);
+      // A single row sees its own key like the others.
+      this.own = sequence.causal() && rows > 1 ? rows : 0;
+      this.first = sequence.fromToken();
+      this.common = sequence.toToken().clone();
+      for (int head = 0; head < common.length; head++) {
+        int hidden = sequence.causal() ? sequence.rows() - to : 0;
+        common[head] -= first[head] + hidden + own;
+      }
+    }
+
+    void attend() {
+      boolean allOrNone =
+          Arrays.stream(common).allMatch(count -> count > 0)
+              || Arrays.stream(common).allMatch(count -> count == 0);
+      if (allOrNone) {
+        attend(0, common.length);
+      } else {
+        for (int head = 0; head < common.length; head++) {
+          attend(head, head + 1);
+        }
+      }
+    }
+
+    private void attend(int fromHead, int toHead) {
+      int heads = toHead - fromHead;
+      boolean hasCommon = common[fromHead] > 0;
+      Tensor toOut = outRows.slice(1, (long) fromHead * group, (long) toHead * group);
+      Tensor ofQueries = queryRows.slice(1, (long) fromHead * group, (long) toHead * group);
+      if (!hasCommon && own == 0) {
+        nothing(toOut, fromHead, toHead);
+        return;
+      }
+      var graphs =
+          new AttentionGraphs(heads, group, headDim, scale, hasCommon, own > 0, logSumExp != null);
+      try (var call = new Contiguous(sessions)) {
+        OnnxTensor result = call.output(toOut);
+        var inputs = new ArrayList<OrtTensor>();
+        inputs.add(call.input(ofQueries).argument(rows, heads, group, headDim));
+        for (int head = fromHead; head < toHead; head++) {
+          if (hasCommon) {
+            inputs.add(slots(layer.keys(), head, first[head], common[head]));
+            inputs.add(slots(layer.values(), head, first[head], common[head]));
+          }
+          if (own > 0) {
+            inputs.add(slots(layer.keys(), head, first[head] + common[head], own));
+            inputs.add(slots(layer.values(), head, first[head] + common[head], own));
+          }
+        }
+        var outputs = new ArrayList<>(List.of(result.argument(rows, heads, group, headDim)));
+        int queryHeads = heads * group;
+        MemorySegment sums = call.memory(4L * queryHeads * rows);
+        if (logSumExp != null) {
+          outputs.add(new OrtTensor(ElementType.FLOAT, sums, queryHeads, rows));
+        }
+        sessions.run(graphs.form(), graphs::attention, inputs, outputs);
+        call.finish(toOut, result);
+        if (logSumExp != null) {
+          float[] row = new float[rows];
+          for (int head = 0; head < queryHeads; head++) {
+            MemorySegment.copy(sums, Rows.FLOAT, 4L * head * rows, row, 0, rows);
+            Rows.floats(logSumExp)
+                .writePart((long) fromHead * group + head, firstRow, rows, row, 0);
+          }
+        }
+      }
+    }
+
+    private OrtTensor slots(Tensor cache, int head, int from, int count) {
+      long slot = (long) layer.firstSlot(head) + from;
+      return OnnxTensor.of(cache.slice(0, slot, slot + count)).argument(count, headDim);
+    }
+
+    private void nothing(Tensor toOut, int fromHead, int toHead) {
+      float[] zeros = new float[headDim];
+      Rows to = Rows.floats(toOut);
+      for (long row = 0; row < to.count(); row++) {
+        to.write(row, zeros, 0);
+      }
+      if (logSumExp != null) {
+        float[] none = new float[rows];
+        Arrays.fill(none, Float.NEGATIVE_INFINITY);
+        for (int head = fromHead * group; head < toHead * group; head++) {
+          Rows.floats(logSumExp).writePart(head, firstRow, rows, none, 0);
+        }
+      }
+    }
+  }
+
+  @Override
+  public void mergePartial(
+      Tensor out,
+      @Nullable Tensor logSumExp,
+      List<Tensor> partialOuts,
+      List<Tensor> partialLogSumExps) {
+    if (partialOuts.isEmpty() || partialOuts.size() != partialLogSumExps.size()) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          partialOuts.size()
+              + " partial outputs and "
+              + partialLogSumExps.size()
+              + " log-sum-exps cannot be merged.");
+    }
+    Rows to = Rows.floats(out);
+    List<Rows> from = partialOuts.stream().map(Rows::floats).toList();
+    List<Rows> fromSums = partialLogSumExps.stream().map(Rows::floats).toList();
+    int tokens = out.shape().intDim(0);
+    int queryHeads = out.shape().intDim(1);
+    float[] part = new float[to.length()];
+    float[] merged = new float[to.length()];
+    float[] sums = new float[from.size()];
+    for (int token = 0; token < tokens; token++) {
+      for (int head = 0; head < queryHeads; head++) {
+        for (int p = 0; p < sums.length; p++) {
+          fromSums.get(p).readPart(head, token, 1, sums, p);
+        }
+        long row = (long) token * queryHeads + head;
+        sums[0] = mergeRow(from, row, sums, part, merged);
+        to.write(row, merged, 0);
+        if (logSumExp != null) {
+          Rows.floats(logSumExp).writePart(head, token, 1, sums, 0);
+        }
+      }
+    }
+  }
+
+  /** Merges one row of the parts, each with its log-sum-exp; returns that of the whole. */
+  private static float mergeRow(
+      List<Rows> parts, long row, float[] sums, float[] part, float[] merged) {
+    Arrays.fill(merged, 0);
+    float max = Float.NEGATIVE_INFINITY;
+    for (float sum : sums) {
+      max = Math.max(max, sum);
+    }
+    if (max == Float.NEGATIVE_INFINITY) {
+      return max;
+    }
+    double total = 0;
+    for (float sum : sums) {
+      total += Math.exp((double) sum - max);
+    }
+    for (int p = 0; p < sums.length; p++) {
+      // A part without keys has the weight zero; what it holds does not matter.
+      if (sums[p] != Float.NEGATIVE_INFINITY) {
+        float weight = (float) (Math.exp((double) sums[p] - max) / total);
+        parts.get(p).read(row, part, 0);
+        for (int i = 0; i < merged.length; i++) {
+          merged[i] += weight * part[i];
+        }
+      }
+    }
+    return (float) (max + Math.log(total));
+  }
+
+  @Override
+  public void attentionMass(
+      Tensor mass,
+      Tensor queries,
+      Tensor logSumExp,
+      float scale,
+      AttendSequence sequence,
+      int windowQueries,
+      int fromToken,
+      int toToken,
+      HeadReduction reduction) {
+    KvLayer layer = sequence.layer();
+    int group = requireFit(queries, layer);
+    int queryHeads = queries.shape().intDim(1);
+    int heads = reduction == HeadReduction.NONE ? queryHeads : layer.kvHeads();
+    if (windowQueries < 1
+        || windowQueries > sequence.rows()
+        || !mass.shape().equals(Shape.of(heads, (long) toToken - fromToken))) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "The attention of "
+              + windowQueries
+              + " of "
+              + sequence.rows()
+              + " queries to the tokens ["
+              + fromToken
+              + ", "
+              + toToken
+              + ") does not fit "
+              + mass.shape()
+              + ".");
+    }
+    Rows to = Rows.floats(mass);
+    int length = toToken - fromToken;
+    for (int head = 0; head < layer.kvHeads(); head++) {
+      float[] sums = new float[group * length];
+      int step = Math.max(1, SCORE_ROWS / group);
+      for (int row = 0; row < windowQueries; row += step) {
+        int end = Math.min(row + step, windowQueries);
+        new Window(queries, logSumExp, scale, sequence, head, group, windowQueries, row, end)
+            .addTo(sums, fromToken, toToken);
+      }
+      if (reduction == HeadReduction.NONE) {
+        for (int g = 0; g < group; g++) {
+          to.write((long) head * group + g, sums, g * length);
+        }
+      } else {
+        reduce(sums, group, length, reduction);
+        to.write(head, sums, 0);
+      }
+    }
+  }
+
+  /** Reduces {@code [group, length]} to its first row. */
+  private static void reduce(float[] sums, int group, int length, HeadReduction reduction) {
+    for (int g = 1; g < group; g++) {
+      for (int k = 0; k < length; k++) {
+        float other = sums[g * length + k];
+        sums[k] =
+            switch (reduction) {
+              case MAX -> Math.max(sums[k], other);
+              case MIN -> Math.min(sums[k], other);
+              case MEAN, NONE -> sums[k] + other;
+            };
+      }
+    }
+    if (reduction == HeadReduction.MEAN) {
+      for (int k = 0; k < length; k++) {
+        sums[k] /= group;
+      }
+    }
+  }
+
+  /** Rows of a window, of one kv head. */
+  private final class Window {
+    private final Tensor queries;
+    private final Tensor logSumExp;
+    private final float scale;
+    private final AttendSequence sequence;
+    private final int head;
+    private final int group;
+    private final int rows;
+
+    /** The first of the rows in the tensor of queries. */
+    private final int firstRow;
+
+    /** The end of the keys that the first of the rows sees. */
+    private final int firstEnd;
+
+    Window(
+        Tensor queries,
+        Tensor logSumExp,
+        float scale,
+        AttendSequence sequence,
+        int head,
+        int group,
+        int windowQueries,
+        int from,
+        int to) {
+      this.queries = queries;
+      this.logSumExp = logSumExp;
+      this.scale = scale;
+      this.sequence = sequence;
+      this.head = head;
+      this.group = group;
+      this.rows = to - from;
+      this.firstRow = sequence.firstRow() + sequence.rows() - windowQueries + from;
+      int hidden = sequence.causal() ? windowQueries - from - 1 : -rows;
+      this.firstEnd = sequence.toToken()[head] - hidden;
+    }
+
+    /** Adds to {@code [group, toToken - fromToken]}. */
+    void addTo(float[] sums, int fromToken, int toToken) {
+      int headDim = sequence.layer().headDim();
+      int length = toToken - fromToken;
+      int end = Math.min(toToken, sequence.toToken()[head]);
+      var graphs = new AttentionGraphs(1, group, headDim, scale, true, false, true);
+      long firstHead = (long) head * group;
+      Tensor ofQueries =
+          queries.slice(0, firstRow, firstRow + rows).slice(1, firstHead, firstHead + group);
+      Tensor ofSums =
+          logSumExp.slice(0, firstHead, firstHead + group).slice(1, firstRow, firstRow + rows);
+      try (var call = new Contiguous(sessions)) {
+        OrtTensor query = call.input(ofQueries).argument(rows, group, headDim);
+        OrtTensor sum = call.input(ofSums).argument(group, rows, 1);
+        MemorySegment last = call.memory(8);
+        MemorySegment piece = call.memory(4L * group * MASS_KEYS);
+        float[] added = new float[MASS_KEYS];
+        for (int from = Math.max(fromToken, sequence.fromToken()[head]);
+            from < end;
+            from += MASS_KEYS) {
+          int keys = Math.min(MASS_KEYS, end - from);
+          long slot = (long) sequence.layer().firstSlot(head) + from;
+          last.set(java.lang.foreign.ValueLayout.JAVA_LONG, 0, firstEnd - from);
+          sessions.run(
+              graphs.massForm(),
+              graphs::mass,
+              List.of(
+                  query,
+                  OnnxTensor.of(sequence.layer().keys().slice(0, slot, slot + keys)).argument(),
+                  sum,
+                  new OrtTensor(ElementType.INT64, last)),
+              List.of(new OrtTensor(ElementType.FLOAT, piece, group, keys)));
+          for (int g = 0; g < group; g++) {
+            MemorySegment.copy(piece, Rows.FLOAT, 4L * g * keys, added, 0, keys);
+            for (int k = 0; k < keys; k++) {
+              sums[g * length + from - fromToken + k] += added[k];
+            }
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,526 @@
+package org.parallelcomp.backend.onnx;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.AttentionBlock;
+import org.parallelcomp.api.backend.DecoderOps;
+import org.parallelcomp.api.backend.FeedForwardBlock;
+import org.parallelcomp.api.backend.Rope;
+import org.parallelcomp.api.backend.Scratch;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.tensor.Shape;
+import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.onnx.graph.ElementType;
+import org.parallelcomp.backend.onnx.graph.Graph;
+import org.parallelcomp.backend.onnx.runtime.OrtTensor;
+
+/**
+ * The operations of a decoder layer, each a graph; the two fused blocks are one graph each. Norms
+ * and biases are inputs, weight matrices are constants.
+ */
+final class OnnxDecoderOps implements DecoderOps {
+  /**
+   * Rows that pass a graph at a time. The runtime's operators write whole tensors between them;
+   * those of so many rows stay in the processor's caches.
+   */
+  private static final int ROWS = 256;
+
+  private final Sessions sessions;
+  private final Precision precision;
+
+  OnnxDecoderOps(Sessions sessions, Precision precision) {
+    this.sessions = sessions;
+    this.precision = precision;
+  }
+
+  @Override
+  public void embed(Tensor out, Tensor table, Tensor tokenIds) {
+    OnnxTensor matrix = matrix(table);
+    Rows to = Rows.floats(out);
+    int[] ids = Rows.ints(tokenIds).toInts();
+    requireShape(
+        to.count() == ids.length && to.length() == table.shape().dim(1), "embed", out, table);
+    for (int i = 0; i < ids.length; i++) {
+      requireToken(ids[i], table.shape().dim(0));
+      to.write(i, Products.row(matrix, ids[i]), 0);
+    }
+  }
+
+  @Override
+  public void linear(Tensor out, Tensor weight, @Nullable Tensor bias, Tensor in) {
+    OnnxTensor matrix = matrix(weight);
+    long outputDim = weight.shape().dim(0);
+    long inputDim = weight.shape().dim(1);
+    requireShape(
+        in.shape().rank() == 2
+            && out.shape().equals(Shape.of(in.shape().dim(0), outputDim))
+            && in.shape().dim(1) == inputDim,
+        "linear",
+        out,
+        weight);
+    forRows(
+        in.shape().dim(0),
+        (from, to) -> {
+          boolean oneRow = to - from == 1;
+          String form =
+              "linear " + Products.form(precision, oneRow) + (bias == null ? "" : " bias");
+          Supplier<Graph> graph =
+              () -> {
+                var g = new Graph(form.replace(' ', '-'));
+                String x = g.input("in", ElementType.FLOAT, 1, "rows", inputDim);
+                String y = new Products(g, precision, oneRow).multiply(x, matrix);
+                if (bias != null) {
+                  y = g.node("Add", y, g.input("bias", ElementType.FLOAT, outputDim));
+                }
+                g.output(g.named(y, "out"), ElementType.FLOAT, 1, "rows", outputDim);
+                return g;
+              };
+          try (var call = new Contiguous(sessions)) {
+            OnnxTensor result = call.output(out.slice(0, from, to));
+            var inputs = new ArrayList<OrtTensor>();
+            inputs.add(call.input(in.slice(0, from, to)).argument(1, to - from, inputDim));
+            if (bias != null) {
+              inputs.add(call.input(bias).argument());
+            }
+            sessions.run(
+                form,
+                List.of(matrix),
+                graph,
+                inputs,
+                List.of(result.argument(1, to - from, outputDim)));
+            call.finish(out.slice(0, from, to), result);
+          }
+        });
+  }
+
+  @Override
+  public void rmsNorm(Tensor out, Tensor in, Tensor weight, float epsilon) {
+    long dim = in.shape().dim(-1);
+    requireShape(
+        out.shape().equals(in.shape()) && weight.shape().elements() == dim, "rmsNorm", out, weight);
+    long rows = in.shape().elements() / dim;
+    elementwise(
+        "norm " + epsilon,
+        g -> {
+          String x = g.input("in", ElementType.FLOAT, "rows", "dim");
+          String w = g.input("weight", ElementType.FLOAT, "dim");
+          return norm(g, x, w, epsilon);
+        },
+        out,
+        new long[] {rows, dim},
+        in,
+        weight);
+  }
+
+  private static String norm(Graph g, String in, String weight, float epsilon) {
+    return g.node(
+        "SimplifiedLayerNormalization",
+        Map.of("axis", -1, "epsilon", epsilon, "stash_type", 1),
+        in,
+        weight);
+  }
+
+  @Override
+  public void rope(Tensor inOut, Tensor positions, Rope rope) {
+    long tokens = inOut.shape().dim(0);
+    int heads = inOut.shape().intDim(1);
+    int headDim = inOut.shape().intDim(2);
+    requireShape(
+        positions.shape().elements() == tokens && rope.rotaryDims() <= headDim,
+        "rope",
+        inOut,
+        positions);
+    requirePositions(positions, rope);
+    String form = "rope %d %d ".formatted(heads, headDim) + ropeForm(rope);
+    Supplier<Graph> graph =
+        () -> {
+          var g = new Graph("rope");
+          String x = g.input("in", ElementType.FLOAT, 1, "rows", heads * headDim);
+          String rotated = new Rotation(g, rope).rotate(x, heads, headDim);
+          g.output(g.named(rotated, "out"), ElementType.FLOAT, 1, "rows", heads * headDim);
+          return g;
+        };
+    try (var call = new Contiguous(sessions)) {
+      OnnxTensor in = call.input(inOut);
+      OrtTensor argument = in.argument(1, tokens, (long) heads * headDim);
+      var inputs = new ArrayList<>(List.of(argument));
+      inputs.addAll(ropeArguments(call, positions, rope));
+      sessions.run(form, graph, inputs, List.of(argument));
+      call.finish(inOut, in);
+    }
+  }
+
+  private static String ropeForm(Rope rope) {
+    return rope.style() + " " + rope.rotaryDims();
+  }
+
+  private static List<OrtTensor> ropeArguments(Contiguous call, Tensor positions, Rope rope) {
+    return List.of(
+        call.input(positions).argument(1, positions.shape().elements()),
+        call.input(rope.cosines()).argument(),
+        call.input(rope.sines()).argument());
+  }
+
+  private static void requirePositions(Tensor positions, Rope rope) {
+    for (int position : Rows.ints(positions).toInts()) {
+      if (position < 0 || position >= rope.positions()) {
+        throw new InferenceException(
+            ErrorCode.INTERNAL,
+            "Position "
+                + position
+                + " is outside of the "
+                + rope.positions()
+                + " positions of the rotary table.");
+      }
+    }
+  }
+
+  /** The rotation by positions, whose inputs are declared once for all uses in a graph. */
+  private static final class Rotation {
+    private final Graph graph;
+    private final Rope rope;
+    private final String positions;
+    private final String cosines;
+    private final String sines;
+
+    Rotation(Graph graph, Rope rope) {
+      this.graph = graph;
+      this.rope = rope;
+      String given = graph.input("positions", ElementType.INT32, 1, "rows");
+      this.positions = graph.node("Cast", Map.of("to", ElementType.INT64.number()), given);
+      int half = rope.rotaryDims() / 2;
+      this.cosines = graph.input("cosines", ElementType.FLOAT, "positions", half);
+      this.sines = graph.input("sines", ElementType.FLOAT, "positions", half);
+    }
+
+    String rotate(String in, int heads, int headDim) {
+      Map<String, Object> attributes =
+          Map.of(
+              "interleaved",
+              rope.style() == Rope.Style.INTERLEAVED ? 1 : 0,
+              "num_heads",
+              heads,
+              "rotary_embedding_dim",
+              rope.rotaryDims() == headDim ? 0 : rope.rotaryDims());
+      return graph.contributed("RotaryEmbedding", attributes, in, positions, cosines, sines);
+    }
+  }
+
+  @Override
+  public void swiGlu(Tensor out, Tensor gate, Tensor up) {
+    requireShape(
+        out.shape().equals(gate.shape()) && gate.shape().equals(up.shape()), "swiGlu", out, up);
+    elementwise(
+        "swiGlu",
+        g -> {
+          String a = g.input("gate", ElementType.FLOAT, "elements");
+          String b = g.input("up", ElementType.FLOAT, "elements");
+          return swiGlu(g, a, b);
+        },
+        out,
+        new long[] {gate.shape().elements()},
+        gate,
+        up);
+  }
+
+  private static String swiGlu(Graph g, String gate, String up) {
+    return g.node("Mul", g.contributed("QuickGelu", Map.of("alpha", 1f), gate), up);
+  }
+
+  @Override
+  public void add(Tensor inOut, Tensor term) {
+    requireShape(inOut.shape().equals(term.shape()), "add", inOut, term);
+    elementwise(
+        "add",
+        g -> {
+          String a = g.input("a", ElementType.FLOAT, "elements");
+          return g.node("Add", a, g.input("b", ElementType.FLOAT, "elements"));
+        },
+        inOut,
+        new long[] {inOut.shape().elements()},
+        inOut,
+        term);
+  }
+
+  @Override
+  public void tokenLogLikelihood(Tensor out, Tensor logits, Tensor targets) {
+    long rows = logits.shape().dim(0);
+    long vocab = logits.shape().dim(1);
+    requireShape(
+        out.shape().elements() == rows && targets.shape().elements() == rows,
+        "tokenLogLikelihood",
+        out,
+        logits);
+    for (int id : Rows.ints(targets).toInts()) {
+      requireToken(id, vocab);
+    }
+    Supplier<Graph> graph =
+        () -> {
+          var g = new Graph("log-likelihood");
+          String x = g.input("logits", ElementType.FLOAT, "rows", "vocab");
+          String ids = g.input("targets", ElementType.INT32, "rows", 1);
+          String all = g.node("LogSoftmax", Map.of("axis", -1), x);
+          String chosen = g.node("GatherElements", Map.of("axis", -1), all, ids);
+          g.output(g.named(chosen, "out"), ElementType.FLOAT, "rows", 1);
+          return g;
+        };
+    try (var call = new Contiguous(sessions)) {
+      OnnxTensor result = call.output(out);
+      sessions.run(
+          "log-likelihood",
+          graph,
+          List.of(call.input(logits).argument(), call.input(targets).argument(rows, 1)),
+          List.of(result.argument(rows, 1)));
+      call.finish(out, result);
+    }
+  }
+
+  private interface Body {
+    String build(Graph graph);
+  }
+
+  /** Runs an operation whose first input and output have the same extents. */
+  private void elementwise(
+      String form, Body body, Tensor out, long[] dims, Tensor first, Tensor second) {
+    if (first.shape().elements() == 0) {
+      return;
+    }
+    Object[] names = dims.length == 1 ? new Object[] {"elements"} : new Object[] {"rows", "dim"};
+    Supplier<Graph> graph =
+        () -> {
+          var g = new Graph(form.replace(' ', '-'));
+          g.output(g.named(body.build(g), "out"), ElementType.FLOAT, names);
+          return g;
+        };
+    long[] ofSecond =
+        second.shape().elements() == first.shape().elements() && dims.length == 1
+            ? dims
+            : new long[] {second.shape().elements()};
+    try (var call = new Contiguous(sessions)) {
+      OnnxTensor result = call.output(out);
+      sessions.run(
+          form,
+          graph,
+          List.of(call.input(first).argument(dims), call.input(second).argument(ofSecond)),
+          List.of(result.argument(dims)));
+      call.finish(out, result);
+    }
+  }
+
+  @Override
+  public void attentionInput(
+      Tensor queries,
+      Tensor keys,
+      Tensor values,
+      AttentionBlock block,
+      Tensor hidden,
+      Tensor positions,
+      Rope rope,
+      Scratch scratch) {
+    int hiddenDim = hidden.shape().intDim(1);
+    int queryHeads = queries.shape().intDim(1);
+    int kvHeads = keys.shape().intDim(1);
+    int headDim = queries.shape().intDim(2);
+    int queryDim = queryHeads * headDim;
+    int keyDim = kvHeads * headDim;
+    var weights = List.of(matrix(block.query()), matrix(block.key()), matrix(block.value()));
+    requirePositions(positions, rope);
+    forRows(
+        hidden.shape().dim(0),
+        (from, to) -> {
+          boolean oneRow = to - from == 1;
+          String form =
+              "attention-input %s %d %d %d %s%s%s%s%s%s"
+                  .formatted(
+                      Products.form(precision, oneRow),
+                      queryHeads,
+                      kvHeads,
+                      headDim,
+                      ropeForm(rope),
+                      block.queryBias() == null ? "" : " qb",
+                      block.keyBias() == null ? "" : " kb",
+                      block.valueBias() == null ? "" : " vb",
+                      block.queryNorm() == null ? "" : " qn",
+                      block.keyNorm() == null ? "" : " kn");
+          Supplier<Graph> graph =
+              () -> {
+                var g = new Graph("attention-input");
+                var products = new Products(g, precision, oneRow);
+                String x = g.input("hidden", ElementType.FLOAT, 1, "rows", hiddenDim);
+                String normed =
+                    norm(g, x, g.input("norm", ElementType.FLOAT, hiddenDim), block.epsilon());
+                var rotation = new Rotation(g, rope);
+                var parts =
+                    products.multiplyAll(Products.Activations.of(normed), weights).stream()
+                        .map(products::scaled)
+                        .toList();
+                String q = biased(g, parts.get(0), "queryBias", block.queryBias());
+                String k = biased(g, parts.get(1), "keyBias", block.keyBias());
+                String v = biased(g, parts.get(2), "valueBias", block.valueBias());
+                float epsilon = block.epsilon();
+                q = headNorm(g, q, "queryNorm", block.queryNorm(), queryHeads, headDim, epsilon);
+                k = headNorm(g, k, "keyNorm", block.keyNorm(), kvHeads, headDim, epsilon);
+                q = rotation.rotate(q, queryHeads, headDim);
+                k = rotation.rotate(k, kvHeads, headDim);
+                g.output(g.named(q, "queries"), ElementType.FLOAT, 1, "rows", queryDim);
+                g.output(g.named(k, "keys"), ElementType.FLOAT, 1, "rows", keyDim);
+                g.output(g.named(v, "values"), ElementType.FLOAT, 1, "rows", keyDim);
+                return g;
+              };
+          try (var call = new Contiguous(sessions)) {
+            long rows = to - from;
+            OnnxTensor q = call.output(queries.slice(0, from, to));
+            OnnxTensor k = call.output(keys.slice(0, from, to));
+            OnnxTensor v = call.output(values.slice(0, from, to));
+            var inputs = new ArrayList<OrtTensor>();
+            inputs.add(call.input(hidden.slice(0, from, to)).argument(1, rows, hiddenDim));
+            inputs.add(call.input(block.norm()).argument());
+            inputs.addAll(ropeArguments(call, positions.slice(0, from, to), rope));
+            addPresent(call, inputs, block.queryBias(), block.keyBias(), block.valueBias());
+            addPresent(call, inputs, block.queryNorm(), block.keyNorm());
+            sessions.run(
+                form,
+                weights,
+                graph,
+                inputs,
+                List.of(
+                    q.argument(1, rows, queryDim),
+                    k.argument(1, rows, keyDim),
+                    v.argument(1, rows, keyDim)));
+            call.finish(queries.slice(0, from, to), q);
+            call.finish(keys.slice(0, from, to), k);
+            call.finish(values.slice(0, from, to), v);
+          }
+        });
+  }
+
+  private static void addPresent(
+      Contiguous call, List<OrtTensor> inputs, @Nullable Tensor... vectors) {
+    for (Tensor vector : vectors) {
+      if (vector != null) {
+        inputs.add(call.input(vector).argument());
+      }
+    }
+  }
+
+  private static String biased(Graph g, String in, String name, @Nullable Tensor bias) {
+    return bias == null
+        ? in
+        : g.node("Add", in, g.input(name, ElementType.FLOAT, bias.shape().dim(0)));
+  }
+
+  private static String headNorm(
+      Graph g,
+      String in,
+      String name,
+      @Nullable Tensor weight,
+      int heads,
+      int headDim,
+      float epsilon) {
+    if (weight == null) {
+      return in;
+    }
+    String apart = g.node("Reshape", in, g.integers(0, 0, heads, headDim));
+    String normed = norm(g, apart, g.input(name, ElementType.FLOAT, headDim), epsilon);
+    return g.node("Reshape", normed, g.integers(0, 0, (long) heads * headDim));
+  }
+
+  @Override
+  public void attentionOutputAndFeedForward(
+      Tensor hidden,
+      Tensor attended,
+      AttentionBlock attention,
+      FeedForwardBlock feedForward,
+      Scratch scratch) {
+    int hiddenDim = hidden.shape().intDim(1);
+    int attendedDim = attended.shape().intDim(1) * attended.shape().intDim(2);
+    OnnxTensor output = matrix(attention.output());
+    OnnxTensor gate = matrix(feedForward.gate());
+    OnnxTensor up = matrix(feedForward.up());
+    OnnxTensor down = matrix(feedForward.down());
+    Tensor bias = attention.outputBias();
+    forRows(
+        hidden.shape().dim(0),
+        (from, to) -> {
+          boolean oneRow = to - from == 1;
+          String form =
+              "attention-output "
+                  + Products.form(precision, oneRow)
+                  + (bias == null ? "" : " bias");
+          Supplier<Graph> graph =
+              () -> {
+                var g = new Graph("attention-output-and-feed-forward");
+                var products = new Products(g, precision, oneRow);
+                String x = g.input("hidden", ElementType.FLOAT, 1, "rows", hiddenDim);
+                String a = g.input("attended", ElementType.FLOAT, 1, "rows", attendedDim);
+                String weight = g.input("norm", ElementType.FLOAT, hiddenDim);
+                String projected = biased(g, products.multiply(a, output), "outputBias", bias);
+                String sum = g.node("Add", x, projected);
+                String normed = norm(g, sum, weight, feedForward.epsilon());
+                var gated =
+                    products.multiplyAll(Products.Activations.of(normed), List.of(gate, up));
+                // A factor of the rows of up is a factor of those of the product.
+                String inner = swiGlu(g, products.scaled(gated.get(0)), gated.get(1).numbers());
+                var factored = new Products.Activations(inner, gated.get(1).factor());
+                String last =
+                    products.scaled(products.multiplyAll(factored, List.of(down)).getFirst());
+                String all = g.node("Add", sum, last);
+                g.output(g.named(all, "out"), ElementType.FLOAT, 1, "rows", hiddenDim);
+                return g;
+              };
+          try (var call = new Contiguous(sessions)) {
+            long rows = to - from;
+            OnnxTensor state = call.input(hidden.slice(0, from, to));
+            OrtTensor inOut = state.argument(1, rows, hiddenDim);
+            var inputs = new ArrayList<>(List.of(inOut));
+            inputs.add(call.input(attended.slice(0, from, to)).argument(1, rows, attendedDim));
+            inputs.add(call.input(feedForward.norm()).argument());
+            addPresent(call, inputs, bias);
+            sessions.run(form, List.of(output, gate, up, down), graph, inputs, List.of(inOut));
+            call.finish(hidden.slice(0, from, to), state);
+          }
+        });
+  }
+
+  private interface RowBody {
+    void run(long from, long to);
+  }
+
+  private static void forRows(long rows, RowBody body) {
+    for (long from = 0; from < rows; from += ROWS) {
+      body.run(from, Math.min(from + ROWS, rows));
+    }
+  }
+
+  private static OnnxTensor matrix(Tensor weight) {
+    if (weight.shape().rank() != 2 || !weight.layout().isContiguous()) {
+      throw new InferenceException(
+          ErrorCode.UNSUPPORTED_OPERATION,
+          "The ONNX backend needs a weight matrix without gaps, not "
+              + weight.dtype()
+              + weight.layout()
+              + ".");
+    }
+    return OnnxTensor.of(weight);
+  }
+
+  private static void requireToken(int id, long vocab) {
+    if (id < 0 || id >= vocab) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "The token id " + id + " is outside of the vocabulary of " + vocab + ".");
+    }
+  }
+
+  private static void requireShape(boolean fits, String operation, Tensor a, Tensor b) {
+    if (!fits) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "The shapes " + a.shape() + " and " + b.shape() + " do not fit for " + operation + ".");
+    }
+  }
+}

@@ -1,0 +1,312 @@
+package org.parallelcomp.backend.onnx;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.onnx.graph.ElementType;
+import org.parallelcomp.backend.onnx.graph.Graph;
+
+/**
+ * The products of activations with weights, as nodes of a graph, in the precision that was chosen.
+ *
+ * <p>INT8: {@code out[r, n] = a_r b_n sum over k of (x[r, k] - 128) w[k, n]} with {@code a_r} a
+ * 127th of the row's greatest absolute value and {@code b_n} that of the output's weights. A scale
+ * for each row is what keeps rows independent; a single row is its own tensor, so that one operator
+ * does it all. Unsigned times signed is what processors have instructions for.
+ *
+ * <p>INT4: {@code w = (q - z) s} with a scale and a zero point for 32 weights each; the runtime
+ * quantises each 32 activations for itself.
+ */
+final class Products {
+  /** Weights that share a scale in INT4. */
+  private static final int BLOCK = 32;
+
+  /** Rows of weights that are quantised at a time, so that whole cache lines are written. */
+  private static final int ROWS = 64;
+
+  /** Below any activation that counts; keeps a row of zeros from dividing by zero. */
+  private static final float TINIEST = 1e-30f;
+
+  private final Graph graph;
+  private final Precision precision;
+  private final boolean oneRow;
+  private int products;
+
+  /**
+   * @param oneRow whether the graph is for single rows
+   */
+  Products(Graph graph, Precision precision, boolean oneRow) {
+    this.graph = graph;
+    this.precision = precision;
+    this.oneRow = oneRow;
+  }
+
+  /** Says in the name of a form what a graph of such products depends on. */
+  static String form(Precision precision, boolean oneRow) {
+    return precision == Precision.INT8 && oneRow ? "int8 one row" : precision.word();
+  }
+
+  /**
+   * Activations, perhaps with a factor for each row that was left out.
+   *
+   * @param numbers {@code [1, rows, dim]}
+   * @param factor {@code [1, rows, 1]}, or empty for 1
+   */
+  record Activations(String numbers, String factor) {
+    static Activations of(String numbers) {
+      return new Activations(numbers, "");
+    }
+  }
+
+  /** Multiplies with weights {@code [outputDim, inputDim]}. */
+  String multiply(String in, Tensor weight) {
+    Activations out = multiplyAll(Activations.of(in), List.of(weight)).getFirst();
+    return scaled(out);
+  }
+
+  /** Multiplies a row's factor in. */
+  String scaled(Activations rows) {
+    return rows.factor.isEmpty() ? rows.numbers : graph.node("Mul", rows.numbers, rows.factor);
+  }
+
+  /** Multiplies with several weights of one input; the factors of the rows are left out. */
+  List<Activations> multiplyAll(Activations in, List<? extends Tensor> weights) {
+    String name = "w" + products++;
+    List<OnnxTensor> matrices = weights.stream().map(OnnxTensor::of).toList();
+    int inputDim = matrices.getFirst().shape().intDim(1);
+    int outputDim = matrices.stream().mapToInt(matrix -> matrix.shape().intDim(0)).sum();
+    return switch (precision) {
+      case F32 -> {
+        var outs = new ArrayList<Activations>();
+        for (int i = 0; i < matrices.size(); i++) {
+          outs.add(
+              new Activations(
+                  graph.contributed(
+                      "FusedMatMul",
+                      Map.of("transB", 1),
+                      in.numbers,
+                      floats(name + "_" + i, matrices.get(i))),
+                  in.factor));
+        }
+        yield outs;
+      }
+      case INT8 -> {
+        String weight =
+            graph.weights(
+                name, ElementType.INT8, to -> signedBytes(matrices, to), inputDim, outputDim);
+        String scales =
+            graph.weights(
+                name + "_scales", ElementType.FLOAT, to -> scales(matrices, to), outputDim);
+        if (oneRow) {
+          yield split(
+              graph.contributed("DynamicQuantizeMatMul", Map.of(), in.numbers, weight, scales),
+              in.factor,
+              matrices);
+        }
+        String greatest =
+            graph.node(
+                "Max",
+                graph.node(
+                    "ReduceMax",
+                    Map.of("keepdims", 1),
+                    graph.node("Abs", in.numbers),
+                    graph.integers(-1)),
+                graph.number(TINIEST));
+        String step = graph.number(1f / 127);
+        String zero = graph.unsignedByte(128);
+        String bytes =
+            graph.node("QuantizeLinear", graph.node("Div", in.numbers, greatest), step, zero);
+        String product =
+            graph.contributed("MatMulIntegerToFloat", Map.of(), bytes, weight, step, scales, zero);
+        yield split(
+            product,
+            in.factor.isEmpty() ? greatest : graph.node("Mul", greatest, in.factor),
+            matrices);
+      }
+      case INT4 -> {
+        int blocks = Math.ceilDiv(inputDim, BLOCK);
+        String weight =
+            graph.weights(
+                name,
+                ElementType.UINT8,
+                to -> Nibbles.pack(matrices, Nibbles.Part.NUMBERS, to),
+                outputDim,
+                blocks,
+                BLOCK / 2);
+        String scales =
+            graph.weights(
+                name + "_scales",
+                ElementType.FLOAT,
+                to -> Nibbles.pack(matrices, Nibbles.Part.SCALES, to),
+                (long) outputDim * blocks);
+        String zeros =
+            graph.weights(
+                name + "_zeros",
+                ElementType.UINT8,
+                to -> Nibbles.pack(matrices, Nibbles.Part.ZEROS, to),
+                (long) outputDim * Math.ceilDiv(blocks, 2));
+        Map<String, Object> attributes =
+            Map.of(
+                "K", inputDim, "N", outputDim, "bits", 4, "block_size", BLOCK, "accuracy_level", 4);
+        yield split(
+            graph.contributed("MatMulNBits", attributes, in.numbers, weight, scales, zeros),
+            in.factor,
+            matrices);
+      }
+    };
+  }
+
+  private List<Activations> split(String product, String factor, List<OnnxTensor> matrices) {
+    if (matrices.size() == 1) {
+      return List.of(new Activations(product, factor));
+    }
+    long[] widths = matrices.stream().mapToLong(matrix -> matrix.shape().dim(0)).toArray();
+    return graph
+        .nodes("Split", widths.length, Map.of("axis", -1), product, graph.integers(widths))
+        .stream()
+        .map(part -> new Activations(part, factor))
+        .toList();
+  }
+
+  /** Weights of F32 are used where they lie in the file; others are unpacked. */
+  private String floats(String name, OnnxTensor matrix) {
+    long[] dims = matrix.shape().toArray();
+    return switch (matrix.dtype()) {
+      case F32 -> graph.weights(name, ElementType.FLOAT, matrix.data(), dims);
+      default -> graph.weights(name, ElementType.FLOAT, to -> unpack(matrix, to), dims);
+    };
+  }
+
+  private static void unpack(OnnxTensor matrix, MemorySegment to) {
+    int columns = matrix.shape().intDim(1);
+    IntStream.range(0, matrix.shape().intDim(0))
+        .parallel()
+        .forEach(
+            row ->
+                MemorySegment.copy(
+                    row(matrix, row), 0, to, Rows.FLOAT, 4L * row * columns, columns));
+  }
+
+  /** Returns a row of weights. */
+  static float[] row(OnnxTensor matrix, long row) {
+    int columns = matrix.shape().intDim(1);
+    float[] numbers = new float[columns];
+    long from = matrix.startByte() + row * matrix.dtype().bytes(columns);
+    WeightBlocks.unpack(matrix.dtype(), matrix.storage(), from, columns, numbers, 0);
+    return numbers;
+  }
+
+  private static void scales(List<OnnxTensor> matrices, MemorySegment to) {
+    forRows(
+        matrices,
+        (matrix, row, out) -> to.setAtIndex(Rows.FLOAT, out, greatest(row(matrix, row)) / 127));
+  }
+
+  private static float greatest(float[] numbers) {
+    float greatest = TINIEST;
+    for (float number : numbers) {
+      greatest = Math.max(greatest, Math.abs(number));
+    }
+    return greatest;
+  }
+
+  interface RowBody {
+    void run(OnnxTensor matrix, int row, int out);
+  }
+
+  /** Visits the rows of several matrices as if they were one. */
+  static void forRows(List<OnnxTensor> matrices, RowBody body) {
+    int first = 0;
+    for (OnnxTensor matrix : matrices) {
+      int start = first;
+      IntStream.range(0, matrix.shape().intDim(0))
+          .parallel()
+          .forEach(row -> body.run(matrix, row, start + row));
+      first += matrix.shape().intDim(0);
+    }
+  }
+
+  /** Writes {@code [inputDim, outputDim]}. */
+  private static void signedBytes(List<OnnxTensor> matrices, MemorySegment to) {
+    int outputDim = matrices.stream().mapToInt(matrix -> matrix.shape().intDim(0)).sum();
+    int first = 0;
+    for (OnnxTensor matrix : matrices) {
+      int start = first;
+      int rows = matrix.shape().intDim(0);
+      int columns = matrix.shape().intDim(1);
+      IntStream.range(0, Math.ceilDiv(rows, ROWS))
+          .parallel()
+          .forEach(
+              piece -> {
+                int from = piece * ROWS;
+                int count = Math.min(ROWS, rows - from);
+                byte[] bytes = new byte[columns * count];
+                for (int r = 0; r < count; r++) {
+                  float[] numbers = row(matrix, from + r);
+                  float scale = greatest(numbers) / 127;
+                  for (int k = 0; k < columns; k++) {
+                    bytes[k * count + r] = (byte) Math.round(numbers[k] / scale);
+                  }
+                }
+                for (int k = 0; k < columns; k++) {
+                  MemorySegment.copy(
+                      bytes, k * count, to, Rows.BYTE, (long) k * outputDim + start + from, count);
+                }
+              });
+      first += rows;
+    }
+  }
+
+  /** Weights in 4 bits, as the runtime's operator wants them. */
+  private static final class Nibbles {
+    enum Part {
+      NUMBERS,
+      SCALES,
+      ZEROS
+    }
+
+    static void pack(List<OnnxTensor> matrices, Part part, MemorySegment to) {
+      int columns = matrices.getFirst().shape().intDim(1);
+      int blocks = Math.ceilDiv(columns, BLOCK);
+      forRows(matrices, (matrix, row, out) -> packRow(row(matrix, row), blocks, part, to, out));
+    }
+
+    private static void packRow(float[] numbers, int blocks, Part part, MemorySegment to, int out) {
+      byte[] zeros = new byte[Math.ceilDiv(blocks, 2)];
+      for (int block = 0; block < blocks; block++) {
+        int from = block * BLOCK;
+        int end = Math.min(from + BLOCK, numbers.length);
+        float min = 0;
+        float max = 0;
+        for (int i = from; i < end; i++) {
+          min = Math.min(min, numbers[i]);
+          max = Math.max(max, numbers[i]);
+        }
+        float scale = max == min ? 1 : (max - min) / 15;
+        int zero = Math.clamp(Math.round(-min / scale), 0, 15);
+        long at = (long) out * blocks + block;
+        switch (part) {
+          case SCALES -> to.setAtIndex(Rows.FLOAT, at, scale);
+          case ZEROS -> zeros[block / 2] |= (byte) (block % 2 == 0 ? zero : zero << 4);
+          case NUMBERS -> {
+            for (int i = 0; i < BLOCK; i += 2) {
+              int low = quantized(numbers, from + i, end, scale, zero);
+              int high = quantized(numbers, from + i + 1, end, scale, zero);
+              to.set(Rows.BYTE, at * (BLOCK / 2) + i / 2, (byte) (low | high << 4));
+            }
+          }
+        }
+      }
+      if (part == Part.ZEROS) {
+        MemorySegment.copy(zeros, 0, to, Rows.BYTE, (long) out * zeros.length, zeros.length);
+      }
+    }
+
+    private static int quantized(float[] numbers, int i, int end, float scale, int zero) {
+      return i < end ? Math.clamp(Math.round(numbers[i] / scale) + zero, 0, 15) : zero;
+    }
+  }
+}
