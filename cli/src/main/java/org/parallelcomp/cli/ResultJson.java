@@ -3,6 +3,7 @@ package org.parallelcomp.cli;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import org.parallelcomp.api.policy.Plan;
+import org.parallelcomp.engine.CacheReport;
 import org.parallelcomp.engine.Citation;
 import org.parallelcomp.engine.Figures;
 import org.parallelcomp.engine.GenerationResult;
@@ -22,6 +23,7 @@ final class ResultJson {
     ArrayNode passages = root.putArray("passages");
     result.citations().forEach(citation -> put(passages.addObject(), citation));
     put(root.putObject("figures"), result.figures());
+    put(root.putObject("cache"), result.cache());
     put(root.putObject("plan"), result.plan());
     put(root.putObject("form"), result.form());
     put(root.putObject("sampling"), result.sampling());
@@ -59,6 +61,19 @@ final class ResultJson {
     node.put("firstTokenSeconds", figures.firstTokenNanos() / 1e9);
     node.put("prefillTokensPerSecond", figures.prefillTokensPerSecond());
     node.put("decodeTokensPerSecond", figures.decodeTokensPerSecond());
+  }
+
+  private static void put(ObjectNode node, CacheReport cache) {
+    node.put("compression", Json.word(cache.compression()));
+    ArrayNode layers = node.putArray("layers");
+    for (CacheReport.Layer layer : cache.layers()) {
+      ObjectNode of = layers.addObject();
+      ArrayNode kept = of.putArray("keptTokens");
+      layer.keptTokens().forEach(tokens -> kept.add((int) tokens));
+      of.put("keptBytes", layer.keptBytes());
+    }
+    node.put("finalBytes", cache.finalBytes());
+    node.put("decodingCuts", cache.decodingCuts());
   }
 
   static void put(ObjectNode node, Plan plan) {

@@ -3,6 +3,7 @@ package org.parallelcomp.cli;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.Locale;
+import org.parallelcomp.engine.CacheReport;
 import org.parallelcomp.engine.Citation;
 import org.parallelcomp.engine.Figures;
 import org.parallelcomp.engine.GenerationResult;
@@ -60,7 +61,8 @@ final class ResultText {
         "KV cache "
             + Units.bytes(figures.fullCacheBytes())
             + " -> "
-            + Units.bytes(figures.keptCacheBytes()));
+            + Units.bytes(figures.keptCacheBytes())
+            + compression(result.cache()));
     parts.add("read " + Units.seconds(figures.readNanos()));
     parts.add(
         "prefill "
@@ -72,6 +74,14 @@ final class ResultText {
         "decode " + Units.seconds(figures.decodeNanos()) + speed(figures.decodeTokensPerSecond()));
     parts.add("first token after " + Units.seconds(figures.firstTokenNanos()));
     return String.join(", ", parts);
+  }
+
+  private static String compression(CacheReport cache) {
+    return switch (cache.compression()) {
+      case APPLIED, NOT_ASKED -> "";
+      case NOTHING_TO_EVICT -> " (nothing to evict)";
+      case NOT_APPLIED -> " (budget not applied)";
+    };
   }
 
   private static String speed(double tokensPerSecond) {

@@ -19,6 +19,7 @@ import org.parallelcomp.api.policy.PolicySpec;
 import org.parallelcomp.api.policy.PrefillMode;
 import org.parallelcomp.api.policy.Preset;
 import org.parallelcomp.engine.BackendStatus;
+import org.parallelcomp.engine.CacheReport;
 import org.parallelcomp.engine.Citation;
 import org.parallelcomp.engine.EngineConfig;
 import org.parallelcomp.engine.Figures;
@@ -173,6 +174,11 @@ final class FakeEngine implements EngineAccess {
             0L,
             20_000_000L,
             10_600_000_000L),
+        new CacheReport(
+            CacheReport.Compression.APPLIED,
+            List.of(new CacheReport.Layer(List.of(20, 1), 5376)),
+            9_000,
+            2),
         plan,
         form,
         request.sampling(),

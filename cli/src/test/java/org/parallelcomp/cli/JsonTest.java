@@ -33,6 +33,8 @@ class JsonTest {
           "keptCacheBytes":1500000,"readSeconds":0.5,"prefillSeconds":10.0,"mergeSeconds":0.0,
           "decodeSeconds":0.02,"firstTokenSeconds":10.6,"prefillTokensPerSecond":14000.0,
           "decodeTokensPerSecond":100.0},
+         "cache":{"compression":"applied","layers":[{"keptTokens":[20,1],"keptBytes":5376}],
+          "finalBytes":9000,"decodingCuts":2},
          "plan":{"name":"parallelcomp","prefill":"parallel","bindToWindow":true,
           "policies":{"chunking":"even","chunk-scorer":"plain","chunk-eviction":"best",
            "budget":"tokens","token-scorer":"window-attention","selector":"plain",

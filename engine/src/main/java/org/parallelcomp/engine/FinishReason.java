@@ -8,6 +8,8 @@ public enum FinishReason {
   STOP_STRING,
   /** The requested number of tokens was reached. */
   MAX_TOKENS,
+  /** No chunk of the text explains the question, so nothing was answered; a warning says so. */
+  NO_CHUNK_KEPT,
   /** {@link Cancellation#cancel} was called. */
   CANCELLED
 }

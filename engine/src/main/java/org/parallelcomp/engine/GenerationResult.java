@@ -11,6 +11,7 @@ import org.parallelcomp.api.policy.Plan;
  * @param finishReason why it ended
  * @param citations the kept chunks in document order; empty for a prompt without text
  * @param figures what it cost
+ * @param cache what became of the keys and values
  * @param plan the plan that was carried out, with every parameter that differs from its policy's
  *     default
  * @param form the words around text and question
@@ -25,6 +26,7 @@ public record GenerationResult(
     FinishReason finishReason,
     List<Citation> citations,
     Figures figures,
+    CacheReport cache,
     Plan plan,
     PromptForm form,
     Sampling sampling,

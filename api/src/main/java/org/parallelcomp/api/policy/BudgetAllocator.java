@@ -9,4 +9,12 @@ public interface BudgetAllocator {
    * and no score computed.
    */
   int keptTokens(BudgetRequest request);
+
+  /**
+   * Optional. Returns whether this budget ever keeps less than everything, so that a result can
+   * tell whether eviction was asked for; the default is true.
+   */
+  default boolean evicts() {
+    return true;
+  }
 }

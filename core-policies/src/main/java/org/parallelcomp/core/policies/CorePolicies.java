@@ -4,6 +4,7 @@ import java.util.List;
 import org.parallelcomp.api.policy.PolicyFactory;
 import org.parallelcomp.api.policy.PolicyProvider;
 import org.parallelcomp.api.policy.Preset;
+import org.parallelcomp.core.policies.calibrate.AttentionReweight;
 import org.parallelcomp.core.policies.calibrate.AttentionThreshold;
 import org.parallelcomp.core.policies.calibrate.NoCalibration;
 import org.parallelcomp.core.policies.calibrate.ScoreThreshold;
@@ -120,8 +121,12 @@ public final class CorePolicies implements PolicyProvider {
         NoCalibration.FACTORY,
         AttentionThreshold.FACTORY,
         ScoreThreshold.FACTORY,
+        AttentionReweight.FACTORY,
         Schedules.PER_CHUNK,
+        Schedules.MERGED,
+        Schedules.WHILE_DECODING,
         Merges.PARALLEL,
+        Merges.APE,
         Merges.REREAD);
   }
 

@@ -52,6 +52,15 @@ final class Presets {
               PolicyKind.SCHEDULE, "per-chunk",
               PolicyKind.MERGE, "reread"));
 
+  /** As many small chunks as their scores say, read again as one text: for any question. */
+  private static final Preset ADAPTIVE =
+      preset(
+          "One small chunk or up to four, as their scores are apart or close, read once more.",
+          "parallelcomp-adaptive",
+          PrefillMode.PARALLEL,
+          true,
+          with(REREAD, PolicyKind.CHUNK_EVICTION, "gap(gap=0.3, most=4)"));
+
   /**
    * The published numbers (arXiv 2502.14317, appendix C): chunks as long as the window allows, cut
    * without regard to sentences; three of them; the last 8 queries; the released code's pool of 7.
@@ -144,7 +153,7 @@ final class Presets {
 
   /** All of them, in the order in which they should be listed. */
   static final List<Preset> ALL =
-      List.of(PARALLELCOMP, REREAD, PAPER, CALIBRATED, FULL, SNAPKV, STREAMING_LLM);
+      List.of(PARALLELCOMP, ADAPTIVE, REREAD, PAPER, CALIBRATED, FULL, SNAPKV, STREAMING_LLM);
 
   private Presets() {}
 

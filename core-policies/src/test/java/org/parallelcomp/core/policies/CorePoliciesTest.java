@@ -60,6 +60,7 @@ class CorePoliciesTest {
     assertEquals(
         List.of(
             "parallelcomp",
+            "parallelcomp-adaptive",
             "parallelcomp-reread",
             "parallelcomp-paper",
             "parallelcomp-calibrated",

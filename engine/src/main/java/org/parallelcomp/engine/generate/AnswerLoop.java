@@ -5,12 +5,10 @@ import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
 import org.parallelcomp.api.backend.Backend;
-import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.FinishReason;
 import org.parallelcomp.engine.model.Decoder;
-import org.parallelcomp.engine.model.LayerCaches;
 import org.parallelcomp.engine.model.SequenceInput;
 import org.parallelcomp.engine.text.TokenDecoder;
 
@@ -49,12 +47,10 @@ final class AnswerLoop {
    * Runs to the end.
    *
    * @param hidden state of the last token before the answer, {@code [1, hiddenDim]}
-   * @param layers caches behind that token, with room for the answer
-   * @param position position of the first answer token
+   * @param caches what the answer attends to, behind that token
    * @param onToken hears how many tokens there are after each one
    */
-  FinishReason run(Tensor hidden, List<KvLayer> layers, int position, Consumer<Integer> onToken) {
-    LayerCaches caches = LayerCaches.growing(layers);
+  FinishReason run(Tensor hidden, AnswerCaches caches, Consumer<Integer> onToken) {
     Tensor last = hidden;
     while (true) {
       if (cancellation.isCancelled()) {
@@ -73,8 +69,9 @@ final class AnswerLoop {
       if (tokenIds.size() == maxTokens) {
         return FinishReason.MAX_TOKENS;
       }
-      var step = new SequenceInput(new int[] {token}, position + tokenIds.size() - 1, 1, caches);
+      var step = new SequenceInput(new int[] {token}, caches.nextPosition(), 1, caches);
       last = decoder.forward(List.of(step)).getFirst();
+      caches.afterToken();
     }
   }
 

@@ -23,6 +23,7 @@ final class ChunkLayers implements LayerCaches {
   private final List<KvLayer> prefix;
   private final TokenEviction eviction;
   private final @Nullable MemoryScope keptScope;
+  private final boolean rerotate;
   private final int contextTokens;
   private final int queryTokens;
   private final @Nullable KvLayer[] uncut;
@@ -31,6 +32,7 @@ final class ChunkLayers implements LayerCaches {
 
   /**
    * @param keptScope owner of what stays, or null if nothing shall stay
+   * @param rerotate whether what stays is rotated to the places directly behind the prefix
    */
   ChunkLayers(
       Backend backend,
@@ -39,6 +41,7 @@ final class ChunkLayers implements LayerCaches {
       List<KvLayer> prefix,
       TokenEviction eviction,
       @Nullable MemoryScope keptScope,
+      boolean rerotate,
       int contextTokens,
       int queryTokens) {
     this.backend = backend;
@@ -47,6 +50,7 @@ final class ChunkLayers implements LayerCaches {
     this.prefix = prefix;
     this.eviction = eviction;
     this.keptScope = keptScope;
+    this.rerotate = rerotate;
     this.contextTokens = contextTokens;
     this.queryTokens = queryTokens;
     this.uncut = new KvLayer[decoder.config().layers()];
@@ -105,6 +109,7 @@ final class ChunkLayers implements LayerCaches {
               policyScope,
               decoder,
               layer,
+              0,
               attended,
               prefixTokens,
               contextTokens,
@@ -113,7 +118,11 @@ final class ChunkLayers implements LayerCaches {
               positionBehind,
               declared);
       TokenSelection selection = eviction.select(evidence, backend.tensorOps(policyScope));
-      return backend.cache().compact(target, layerCache, prefixTokens, selection);
+      KvLayer cut = backend.cache().compact(target, layerCache, prefixTokens, selection);
+      if (rerotate) {
+        backend.cache().rerotate(cut, prefixTokens, decoder.rope());
+      }
+      return cut;
     }
   }
 

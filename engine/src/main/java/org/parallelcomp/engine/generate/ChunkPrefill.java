@@ -27,6 +27,7 @@ final class ChunkPrefill {
   private final TokenEviction eviction;
   private final boolean scoreQuestion;
   private final boolean keepCaches;
+  private final boolean rerotate;
   private final LayerPool pool;
   private final Cancellation cancellation;
 
@@ -34,6 +35,7 @@ final class ChunkPrefill {
    * @param prefix keys and values of the prompt's prefix
    * @param scoreQuestion whether the likelihood of the question is wanted
    * @param keepCaches whether the chunk's cache is wanted
+   * @param rerotate whether its kept keys are rotated to consecutive positions
    * @param pool uncut layers with room for prefix, chunk and query
    */
   ChunkPrefill(
@@ -44,6 +46,7 @@ final class ChunkPrefill {
       TokenEviction eviction,
       boolean scoreQuestion,
       boolean keepCaches,
+      boolean rerotate,
       LayerPool pool,
       Cancellation cancellation) {
     this.backend = backend;
@@ -53,6 +56,7 @@ final class ChunkPrefill {
     this.eviction = eviction;
     this.scoreQuestion = scoreQuestion;
     this.keepCaches = keepCaches;
+    this.rerotate = rerotate;
     this.pool = pool;
     this.cancellation = cancellation;
   }
@@ -90,6 +94,7 @@ final class ChunkPrefill {
             prefix,
             eviction,
             keepCaches ? chunkScope : null,
+            rerotate,
             chunkIds.length,
             withQuery ? query.length : 0);
     try {

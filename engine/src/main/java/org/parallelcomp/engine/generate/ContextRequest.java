@@ -125,6 +125,26 @@ record ContextRequest(
     return Arrays.copyOfRange(textIds, chunk.fromToken(), chunk.toToken());
   }
 
+  /** Returns for how many tokens of the answer the caches must have room at the beginning. */
+  int answerRoom() {
+    return answerRoom(0);
+  }
+
+  /**
+   * Returns for how many further tokens of the answer the caches must have room: all, or those
+   * until the caches are looked at again.
+   *
+   * @param answered tokens of the answer that have passed
+   */
+  int answerRoom(int answered) {
+    int left = answerTokens - answered;
+    return policies
+        .schedule()
+        .decoding()
+        .map(decoding -> Math.min(left, decoding.everyTokens()))
+        .orElse(left);
+  }
+
   /** Returns the bytes of keys and values of so many tokens in all layers, uncut. */
   long cacheBytes(long tokens) {
     return tokens

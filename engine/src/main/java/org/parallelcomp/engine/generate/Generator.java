@@ -2,16 +2,21 @@ package org.parallelcomp.engine.generate;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.Rope;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.policy.Chunk;
+import org.parallelcomp.api.policy.ContextMerge;
+import org.parallelcomp.api.policy.EvictionSchedule;
 import org.parallelcomp.api.policy.Plan;
+import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.policy.PrefillMode;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.engine.CacheReport;
 import org.parallelcomp.engine.Citation;
 import org.parallelcomp.engine.Figures;
 import org.parallelcomp.engine.FinishReason;
@@ -25,7 +30,6 @@ import org.parallelcomp.engine.TokenSink;
 import org.parallelcomp.engine.load.ModelSource;
 import org.parallelcomp.engine.model.Decoder;
 import org.parallelcomp.engine.model.DecoderWeights;
-import org.parallelcomp.engine.model.LayerCaches;
 import org.parallelcomp.engine.model.RopeTable;
 import org.parallelcomp.engine.text.Encoded;
 import org.parallelcomp.engine.text.PromptBuilder;
@@ -104,6 +108,8 @@ public final class Generator {
     private List<Citation> citations = List.of();
     private List<Integer> answerIds = List.of();
     private long keptCacheBytes;
+    private CacheReport cacheReport =
+        new CacheReport(CacheReport.Compression.NOT_ASKED, List.of(), 0, 0);
     private long prefilledTokens;
     private long readNanos;
     private long prefillNanos;
@@ -129,10 +135,18 @@ public final class Generator {
         try (Decoder decoder =
             new Decoder(
                 backend, source.config(), weights, requestScope, rope(requestScope, positions))) {
-          reason = answer(prefill(requestScope, decoder), decoder);
+          reason = answer(requestScope, decoder);
         }
       } catch (RequestCancelled e) {
         reason = FinishReason.CANCELLED;
+      } catch (NoChunkKept e) {
+        reason = FinishReason.NO_CHUNK_KEPT;
+        warn(
+            String.format(
+                Locale.ROOT,
+                "No chunk of the text explains the question well enough (the best score is %.3f), so"
+                    + " nothing was answered.",
+                e.bestScore()));
       }
       return result(reason, answer.finish());
     }
@@ -206,72 +220,117 @@ public final class Generator {
           : RopeTable.create(backend, requestScope, source.config().rope(), positions);
     }
 
-    /** Chunks to a context. */
-    private Context prefill(MemoryScope requestScope, Decoder decoder) {
+    private FinishReason answer(MemoryScope requestScope, Decoder decoder) {
       long begin = System.nanoTime();
-      String textOrNothing = request.text() == null ? "" : request.text();
-      var contextRequest =
-          new ContextRequest(
-              backend,
-              decoder,
-              requestScope,
-              policies,
-              source.weightBytes(),
-              prompt,
-              text.ids(),
-              tokenizer.sentenceEnds(text.ids()),
-              text.paragraphEnds(textOrNothing),
-              request.maxTokens(),
-              request.cancellation(),
-              (done, total, tokensDone) -> report(Phase.PREFILL, done, total, tokensDone, begin));
-      Context context;
-      if (request.text() == null) {
-        context = PlainContext.of(contextRequest, new int[0], List.of());
-      } else {
-        chunks = contextRequest.chunks();
-        context =
-            plan.prefill() == PrefillMode.SEQUENTIAL
-                ? SequentialContext.build(contextRequest, chunks)
-                : ParallelContext.build(contextRequest, chunks);
-        citations = cite(context.keptChunks());
-      }
-      keptCacheBytes = context.keptBytes();
+      ContextRequest contextRequest = contextRequest(requestScope, decoder, begin);
+      Context context = prefill(contextRequest);
       prefillNanos = System.nanoTime() - begin;
-      return context;
+      var caches = new AnswerCaches(contextRequest, context);
+      return decode(caches, decoder, runPending(caches, context, decoder));
     }
 
-    /** What is pending behind the context, then the answer. */
-    private FinishReason answer(Context context, Decoder decoder) {
+    private ContextRequest contextRequest(MemoryScope requestScope, Decoder decoder, long begin) {
+      String textOrNothing = request.text() == null ? "" : request.text();
+      return new ContextRequest(
+          backend,
+          decoder,
+          requestScope,
+          policies,
+          source.weightBytes(),
+          prompt,
+          text.ids(),
+          tokenizer.sentenceEnds(text.ids()),
+          text.paragraphEnds(textOrNothing),
+          request.maxTokens(),
+          request.cancellation(),
+          (done, total, tokensDone) -> report(Phase.PREFILL, done, total, tokensDone, begin));
+    }
+
+    /** Chunks to a context. */
+    private Context prefill(ContextRequest contextRequest) {
+      if (request.text() == null) {
+        return PlainContext.of(contextRequest, new int[0], List.of(), List.of());
+      }
+      chunks = contextRequest.chunks();
+      return plan.prefill() == PrefillMode.SEQUENTIAL
+          ? SequentialContext.build(contextRequest, chunks)
+          : ParallelContext.build(contextRequest, chunks);
+    }
+
+    /** What is pending behind the context; then it is known what was kept. */
+    private Tensor runPending(AnswerCaches caches, Context context, Decoder decoder) {
       long begin = System.nanoTime();
-      var mergeEvent = new PhaseEvents.Merge();
-      mergeEvent.begin();
-      int[] pending = context.pendingIds();
+      var event = new PhaseEvents.Merge();
+      event.begin();
+      int pending = context.pendingIds().length;
       Tensor hidden =
-          BlockPrefill.forward(
-              decoder,
-              pending,
-              context.nextPosition(),
-              1,
-              LayerCaches.growing(context.layers()),
-              request.cancellation(),
+          caches.runPending(
               new BlockPrefill.Listener() {
                 @Override
                 public void beforeLastBlock() {}
 
                 @Override
                 public void afterBlock(int tokensDone) {
-                  report(Phase.MERGE, tokensDone, pending.length, tokensDone, begin);
+                  report(Phase.MERGE, tokensDone, pending, tokensDone, begin);
                 }
               });
       prefilledTokens = decoder.tokensRun();
+      citations = cite(caches.keptChunks());
+      cacheReport = cacheReport(caches);
+      keptCacheBytes = cacheReport.layers().stream().mapToLong(CacheReport.Layer::keptBytes).sum();
       mergeNanos = System.nanoTime() - begin;
-      mergeEvent.keptChunks = context.keptChunks().size();
-      mergeEvent.keptBytes = context.keptBytes();
-      mergeEvent.commit();
-      return decode(context, decoder, hidden);
+      event.keptChunks = citations.size();
+      event.keptBytes = keptCacheBytes;
+      event.commit();
+      return hidden;
     }
 
-    private FinishReason decode(Context context, Decoder decoder, Tensor hidden) {
+    private CacheReport cacheReport(AnswerCaches caches) {
+      long tokenBytes = 2 * DType.F32.bytes(source.config().headDim());
+      List<CacheReport.Layer> layers =
+          caches.tokensPerHead(prompt.query().length).stream()
+              .map(
+                  tokens ->
+                      new CacheReport.Layer(
+                          tokens, tokenBytes * tokens.stream().mapToLong(Integer::longValue).sum()))
+              .toList();
+      return new CacheReport(compression(layers), layers, caches.bytes(), 0);
+    }
+
+    /** Whether the plan asks for eviction inside the kept chunks, and whether there was any. */
+    private CacheReport.Compression compression(List<CacheReport.Layer> layers) {
+      boolean asked =
+          request.text() != null
+              && policies.budget().evicts()
+              && policies.schedule().prefill() != EvictionSchedule.Prefill.NEVER;
+      long whole = prompt.prefix().length;
+      for (Citation citation : citations) {
+        whole += citation.tokens();
+      }
+      if (plan.prefill() == PrefillMode.SEQUENTIAL) {
+        whole += text.tokens();
+      }
+      long most = whole;
+      if (layers.stream()
+          .anyMatch(layer -> layer.keptTokens().stream().anyMatch(tokens -> tokens < most))) {
+        return CacheReport.Compression.APPLIED;
+      }
+      if (!asked) {
+        return CacheReport.Compression.NOT_ASKED;
+      }
+      if (policies.merge() instanceof ContextMerge.Reread
+          && policies.schedule().prefill() == EvictionSchedule.Prefill.PER_CHUNK) {
+        warn(
+            "The plan's budget '"
+                + plan.policy(PolicyKind.BUDGET)
+                + "' was not applied: its merge reads the kept chunks whole. The schedule 'merged'"
+                + " would cut them then.");
+        return CacheReport.Compression.NOT_APPLIED;
+      }
+      return CacheReport.Compression.NOTHING_TO_EVICT;
+    }
+
+    private FinishReason decode(AnswerCaches caches, Decoder decoder, Tensor hidden) {
       var event = new PhaseEvents.Decode();
       event.begin();
       long begin = System.nanoTime();
@@ -289,8 +348,7 @@ public final class Generator {
       FinishReason reason =
           loop.run(
               hidden,
-              context.layers(),
-              context.nextPosition() + context.pendingIds().length,
+              caches,
               tokens -> {
                 if (firstTokenNanos == 0) {
                   firstTokenNanos = System.nanoTime() - started;
@@ -299,6 +357,9 @@ public final class Generator {
               });
       answer.append(characters.finish());
       answerIds = loop.tokenIds();
+      cacheReport =
+          new CacheReport(
+              cacheReport.compression(), cacheReport.layers(), caches.bytes(), caches.cuts());
       decodeNanos = System.nanoTime() - begin;
       event.answerTokens = answerIds.size();
       event.commit();
@@ -352,6 +413,7 @@ public final class Generator {
           reason,
           citations,
           figures,
+          cacheReport,
           plan,
           form,
           request.sampling(),

@@ -24,7 +24,8 @@ import org.parallelcomp.engine.model.RopeTable;
  * @param scope owns what is computed
  * @param decoder the model
  * @param layer the layer, from 0
- * @param attended what the attention saw
+ * @param firstQueryHead the first of the layer's query heads that are observed
+ * @param attended what the attention of these heads saw
  * @param prefixTokens tokens before the context
  * @param contextTokens tokens to choose from
  * @param keptTokens how many of them may stay
@@ -37,6 +38,7 @@ record ObservedLayer(
     MemoryScope scope,
     Decoder decoder,
     int layer,
+    int firstQueryHead,
     Attended attended,
     int prefixTokens,
     int contextTokens,
@@ -53,12 +55,12 @@ record ObservedLayer(
 
   @Override
   public int queryHeads() {
-    return decoder.config().queryHeads();
+    return attended.queries().shape().intDim(1);
   }
 
   @Override
   public int kvHeads() {
-    return decoder.config().kvHeads();
+    return attended.sequence().layer().kvHeads();
   }
 
   @Override
@@ -151,7 +153,7 @@ record ObservedLayer(
   @Override
   public Tensor outputProjection() {
     requireDeclared(Evidence.OUTPUT_PROJECTION);
-    return decoder.outputProjection(layer);
+    return decoder.outputProjection(layer).slice(0, firstQueryHead, firstQueryHead + queryHeads());
   }
 
   @Override

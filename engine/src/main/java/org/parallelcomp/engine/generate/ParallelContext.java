@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.CacheOps;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.cache.KvLayer;
@@ -19,8 +20,11 @@ import org.parallelcomp.api.policy.Chunk;
 import org.parallelcomp.api.policy.ChunkEvictionPolicy;
 import org.parallelcomp.api.policy.ChunkEvictionRequest;
 import org.parallelcomp.api.policy.ContextMerge;
-import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.api.policy.EvictionSchedule;
+import org.parallelcomp.api.policy.PolicyKind;
+import org.parallelcomp.api.policy.SinkReweighting;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.engine.model.ContextWeighting;
 import org.parallelcomp.engine.model.LayerCaches;
 import org.parallelcomp.engine.text.PromptParts;
 
@@ -36,6 +40,7 @@ final class ParallelContext {
   private final TokenEviction eviction;
   private final Optional<ChunkTexts> texts;
   private List<Float> questionPrior = List.of();
+  private double best = Double.NaN;
 
   private ParallelContext(ContextRequest request, List<Chunk> chunks) {
     this.request = request;
@@ -49,7 +54,7 @@ final class ParallelContext {
                 new ChunkEvictionRequest(
                     chunks, reread ? request.roomInWindow() : Integer.MAX_VALUE));
     int keptChunks = Math.min(queue.capacity(), chunks.size());
-    this.eviction = new TokenEviction(request.policies(), request.config(), keptChunks);
+    this.eviction = TokenEviction.perChunk(request.policies(), request.config(), keptChunks);
     this.texts = request.policies().needsTokenIds() ? Optional.of(texts()) : Optional.empty();
   }
 
@@ -63,17 +68,16 @@ final class ParallelContext {
     if (oneText && !request.policies().needsQuestionLikelihood()) {
       request.progress().chunks(0, 1, 0);
       return PlainContext.of(
-          request, request.textIds(), List.of(new Context.KeptChunk(0, Double.NaN, allKept(0))));
+          request,
+          request.textIds(),
+          List.of(new Context.KeptChunk(0, Double.NaN, allKept(0))),
+          List.of(chunks.getFirst().tokens()));
     }
+    requireWeighingFits();
     return switch (request.policies().merge()) {
-      case ContextMerge.Parallel parallel -> {
-        SortedMap<Integer, Scored> kept = prefillChunks(true);
-        yield sideBySide(kept);
-      }
-      case ContextMerge.Reread reread -> {
-        SortedMap<Integer, Scored> kept = prefillChunks(false);
-        yield reread(kept);
-      }
+      case ContextMerge.Parallel parallel -> sideBySide(prefillChunks(true));
+      case ContextMerge.Ape ape -> sideBySide(prefillChunks(true));
+      case ContextMerge.Reread reread -> reread(prefillChunks(false));
     };
   }
 
@@ -103,6 +107,7 @@ final class ParallelContext {
               eviction,
               request.policies().needsQuestionLikelihood(),
               keepCaches,
+              rerotates(),
               new LayerPool(request.decoder(), workspace, promptTokens + longestChunk()),
               request.cancellation());
       long tokensDone = 0;
@@ -121,6 +126,7 @@ final class ParallelContext {
                     request.progress().chunks(done, chunks.size(), before + blockTokens));
         float[] logLikelihoods = result.questionLogLikelihoods();
         double score = score(chunk, logLikelihoods);
+        best = Double.isNaN(best) || score > best ? score : best;
         event.chunk = chunk.index();
         event.tokens = chunk.tokens();
         event.score = score;
@@ -132,12 +138,15 @@ final class ParallelContext {
       request.progress().chunks(chunks.size(), chunks.size(), tokensDone);
     }
     List<Integer> kept = queue.kept();
-    if (kept.isEmpty() || !live.keySet().containsAll(kept)) {
+    if (!live.keySet().containsAll(kept)) {
       throw new InferenceException(
           ErrorCode.INTERNAL,
           "The chunk eviction policy kept " + kept + " of " + live.keySet() + ".");
     }
     evict(live, live.keySet().stream().filter(chunk -> !kept.contains(chunk)).toList());
+    if (kept.isEmpty()) {
+      throw new NoChunkKept(best);
+    }
     requireRoom(kept);
     return live;
   }
@@ -275,6 +284,38 @@ final class ParallelContext {
     }
   }
 
+  private boolean rerotates() {
+    EvictionSchedule schedule = request.policies().schedule();
+    return schedule.rerotate() && schedule.prefill() == EvictionSchedule.Prefill.PER_CHUNK;
+  }
+
+  /** Weighed attention keeps context and answer apart, which a later cut would mix. */
+  private void requireWeighingFits() {
+    EvictionSchedule schedule = request.policies().schedule();
+    boolean ape = request.policies().merge() instanceof ContextMerge.Ape;
+    boolean reweighs =
+        IntStream.range(0, request.config().layers())
+            .anyMatch(layer -> reweighting(layer).isPresent());
+    boolean cutsLater =
+        schedule.decoding().isPresent() || schedule.prefill() == EvictionSchedule.Prefill.MERGED;
+    if ((ape || reweighs) && cutsLater || ape && reweighs) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          "The plan's calibration '"
+              + request.policies().plan().policy(PolicyKind.CALIBRATION)
+              + "', merge '"
+              + request.policies().plan().policy(PolicyKind.MERGE)
+              + "' and schedule '"
+              + request.policies().plan().policy(PolicyKind.SCHEDULE)
+              + "' do not go together: weighing attention by parts goes with one such policy, and"
+              + " with caches that are cut per chunk only.");
+    }
+  }
+
+  private Optional<SinkReweighting> reweighting(int layer) {
+    return request.policies().calibration().reweighting(layer, request.config().layers());
+  }
+
   /**
    * The kept caches in document order behind one prefix; the query goes behind the longest chunk.
    */
@@ -282,23 +323,40 @@ final class ParallelContext {
     int prefixTokens = request.prompt().prefix().length;
     int[] queryIds = request.prompt().query();
     CacheOps cache = request.backend().cache();
-    var layers = new ArrayList<KvLayer>();
-    List<KvLayer> prefix = prefillPrefix(request.scope());
-    for (int layer = 0; layer < request.config().layers(); layer++) {
-      int[] capacities = new int[request.config().kvHeads()];
-      Arrays.fill(capacities, prefixTokens + queryIds.length + request.answerTokens());
+    var layers = new ArrayList<OwnedLayer>();
+    var weightings = new ArrayList<ContextWeighting>();
+    List<Integer> tokens = kept.keySet().stream().map(c -> chunks.get(c).tokens()).toList();
+    int longest = tokens.stream().mapToInt(Integer::intValue).max().orElse(0);
+    if (rerotates()) {
+      longest = 0;
       for (Scored chunk : kept.values()) {
-        for (int head = 0; head < capacities.length; head++) {
-          capacities[head] += chunk.cache().layers().get(layer).tokens(head);
+        for (KvLayer layer : chunk.cache().layers()) {
+          longest = Math.max(longest, layer.maxTokens());
         }
       }
-      KvLayer merged =
-          cache.allocate(request.scope(), DType.F32, capacities, request.config().headDim());
-      cache.concatenate(merged, prefix.get(layer));
-      for (Scored chunk : kept.values()) {
-        cache.concatenate(merged, chunk.cache().layers().get(layer));
+    }
+    try (MemoryScope step = request.scope().child("prefix")) {
+      List<KvLayer> prefix = prefillPrefix(step);
+      for (int layer = 0; layer < request.config().layers(); layer++) {
+        int[] capacities = new int[request.config().kvHeads()];
+        Arrays.fill(capacities, prefixTokens + queryIds.length + request.answerRoom());
+        var parts = new ArrayList<KvLayer>();
+        for (Scored chunk : kept.values()) {
+          parts.add(chunk.cache().layers().get(layer));
+        }
+        for (KvLayer part : parts) {
+          Arrays.setAll(capacities, head -> capacities[head] + part.tokens(head));
+        }
+        OwnedLayer merged =
+            OwnedLayer.allocate(
+                request.backend(), request.scope(), capacities, request.config().headDim());
+        cache.concatenate(merged.layer(), prefix.get(layer));
+        for (KvLayer part : parts) {
+          cache.concatenate(merged.layer(), part);
+        }
+        layers.add(merged);
+        weightings.add(weighting(layer, prefixTokens, parts));
       }
-      layers.add(merged);
     }
     var keptChunks = new ArrayList<Context.KeptChunk>();
     kept.forEach(
@@ -308,9 +366,51 @@ final class ParallelContext {
                   chunk, scored.selfInformation(), scored.cache().keptTokensPerLayer()));
           scored.cache().close();
         });
-    int longest = kept.keySet().stream().mapToInt(c -> chunks.get(c).tokens()).max().orElse(0);
+    boolean weighs = weightings.stream().anyMatch(weighting -> weighting != null);
     return new Context(
-        layers, prefixTokens + longest, queryIds, Context.keptBytes(layers), keptChunks);
+        layers,
+        prefixTokens,
+        tokens.stream().mapToInt(Integer::intValue).sum(),
+        prefixTokens + longest,
+        queryIds,
+        keptChunks,
+        Context.ends(tokens),
+        weighs ? weightings : List.of());
+  }
+
+  /** How attention to the kept chunks is weighed in a layer, or null if it is plain. */
+  private @Nullable ContextWeighting weighting(int layer, int prefixTokens, List<KvLayer> parts) {
+    int[] from = new int[request.config().kvHeads()];
+    Arrays.fill(from, prefixTokens);
+    if (request.policies().merge() instanceof ContextMerge.Ape ape) {
+      int[] to = from.clone();
+      parts.forEach(part -> Arrays.setAll(to, head -> to[head] + part.tokens(head)));
+      return new ContextWeighting.Tempered(
+          new ContextWeighting.Range(from, to), ape.temperature(), ape.scale());
+    }
+    SinkReweighting reweighting = reweighting(layer).orElse(null);
+    if (reweighting == null) {
+      return null;
+    }
+    var sinks = new ArrayList<ContextWeighting.Range>();
+    for (KvLayer part : parts) {
+      int[] to = new int[from.length];
+      Arrays.setAll(
+          to, head -> from[head] + sinks(part, head, prefixTokens + reweighting.sinkTokens()));
+      sinks.add(new ContextWeighting.Range(from.clone(), to));
+      Arrays.setAll(from, head -> from[head] + part.tokens(head));
+    }
+    return new ContextWeighting.LighterSinks(sinks, reweighting.beta());
+  }
+
+  /** How many of a head's keys stand before a position. */
+  private int sinks(KvLayer part, int head, int position) {
+    int first = part.firstSlot(head);
+    Tensor positions = part.positions().slice(0, first, first + part.tokens(head));
+    return (int)
+        Arrays.stream(request.backend().host().copyToHostInts(positions))
+            .filter(p -> p < position)
+            .count();
   }
 
   /** The kept chunks' tokens as one text. */
@@ -323,7 +423,11 @@ final class ParallelContext {
           keptChunks.add(new Context.KeptChunk(chunk, scored.selfInformation(), allKept(chunk)));
           scored.cache().close();
         });
-    return PlainContext.of(request, ChunkPrefill.concat(texts.toArray(int[][]::new)), keptChunks);
+    return PlainContext.of(
+        request,
+        ChunkPrefill.concat(texts.toArray(int[][]::new)),
+        keptChunks,
+        Context.ends(texts.stream().map(ids -> ids.length).toList()));
   }
 
   private List<Double> allKept(int chunk) {

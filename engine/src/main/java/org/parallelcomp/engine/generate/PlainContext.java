@@ -2,7 +2,7 @@ package org.parallelcomp.engine.generate;
 
 import java.util.List;
 
-/** One text as it is: nothing is scored and nothing evicted. */
+/** One text as it is: nothing is scored, and nothing evicted before it has been read. */
 final class PlainContext {
   private PlainContext() {}
 
@@ -11,17 +11,25 @@ final class PlainContext {
    *
    * @param textIds the text, perhaps kept chunks joined together
    * @param keptChunks which chunks the text is made of
+   * @param chunkEnds where each of them ends in the text
    */
-  static Context of(ContextRequest request, int[] textIds, List<Context.KeptChunk> keptChunks) {
+  static Context of(
+      ContextRequest request,
+      int[] textIds,
+      List<Context.KeptChunk> keptChunks,
+      List<Integer> chunkEnds) {
     int[] tokenIds =
         ChunkPrefill.concat(request.prompt().prefix(), textIds, request.prompt().query());
-    int capacity = tokenIds.length + request.answerTokens();
+    int capacity = tokenIds.length + request.answerRoom();
     request.requireMemory(capacity, tokenIds.length, 1, 0);
     return new Context(
-        request.decoder().allocateLayers(request.scope(), capacity),
+        OwnedLayer.allocate(request, capacity),
+        request.prompt().prefix().length,
+        textIds.length,
         0,
         tokenIds,
-        request.cacheBytes(tokenIds.length - request.prompt().query().length),
-        keptChunks);
+        keptChunks,
+        chunkEnds,
+        List.of());
   }
 }

@@ -1,5 +1,6 @@
 package org.parallelcomp.engine.generate;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import org.parallelcomp.api.backend.CacheOps;
@@ -10,6 +11,8 @@ import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.evidence.Evidence;
 import org.parallelcomp.api.policy.Chunk;
+import org.parallelcomp.api.policy.EvictionSchedule;
+import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.engine.model.LayerCaches;
 
 /**
@@ -20,17 +23,24 @@ import org.parallelcomp.engine.model.LayerCaches;
 final class SequentialContext implements LayerCaches {
   private final ContextRequest request;
   private final TokenEviction eviction;
-  private final List<KvLayer> rolling;
+  private final List<OwnedLayer> rolling;
 
   private SequentialContext(ContextRequest request, int rollingCapacity) {
     this.request = request;
-    this.eviction = new TokenEviction(request.policies(), request.config(), 1);
-    this.rolling = request.decoder().allocateLayers(request.scope(), rollingCapacity);
+    this.eviction = TokenEviction.perChunk(request.policies(), request.config(), 1);
+    this.rolling = OwnedLayer.allocate(request, rollingCapacity);
   }
 
   /** Returns the context for the question. */
   static Context build(ContextRequest request, List<Chunk> chunks) {
-    var eviction = new TokenEviction(request.policies(), request.config(), 1);
+    var eviction = TokenEviction.perChunk(request.policies(), request.config(), 1);
+    if (request.policies().schedule().prefill() != EvictionSchedule.Prefill.PER_CHUNK) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          "A rolling cache is cut after each chunk; the schedule '"
+              + request.policies().plan().policy(PolicyKind.SCHEDULE)
+              + "' does not fit sequential prefill.");
+    }
     eviction.requireNoContextQueries("for the tokens of a rolling cache");
     int[] prefixIds = request.prompt().prefix();
     int[] queryIds = request.prompt().query();
@@ -59,7 +69,7 @@ final class SequentialContext implements LayerCaches {
       request.progress().chunks(chunk.index(), chunks.size(), tokensDone);
       int[] chunkIds = request.idsOf(chunk);
       int[] ids = chunk.index() == 0 ? ChunkPrefill.concat(prefixIds, chunkIds) : chunkIds;
-      int cached = context.rolling.getFirst().maxTokens();
+      int cached = context.rolling.getFirst().layer().maxTokens();
       int lastTokens = context.eviction.windowTokens(0, cached + ids.length);
       BlockPrefill.forward(
           request.decoder(),
@@ -74,27 +84,30 @@ final class SequentialContext implements LayerCaches {
     request.progress().chunks(chunks.size(), chunks.size(), tokensDone);
     return new Context(
         context.rolling,
-        context.rolling.getFirst().maxTokens(),
+        0,
+        context.rolling.getFirst().layer().maxTokens(),
+        context.rolling.getFirst().layer().maxTokens(),
         queryIds,
-        Context.keptBytes(context.rolling),
+        List.of(),
+        List.of(),
         List.of());
   }
 
   @Override
   public KvLayer open(int layer) {
-    return rolling.get(layer);
+    return rolling.get(layer).layer();
   }
 
   @Override
   public boolean needsLogSumExp(int layer) {
     return eviction
-        .requires(layer, rolling.get(layer).maxTokens())
+        .requires(layer, rolling.get(layer).layer().maxTokens())
         .contains(Evidence.ATTENTION_MASS);
   }
 
   @Override
   public void close(int layer, Attended attended) {
-    KvLayer layerCache = rolling.get(layer);
+    KvLayer layerCache = rolling.get(layer).layer();
     int tokens = layerCache.maxTokens();
     if (eviction.keptTokens(layer, tokens) == tokens) {
       return;
@@ -108,6 +121,7 @@ final class SequentialContext implements LayerCaches {
               step,
               request.decoder(),
               layer,
+              0,
               attended,
               0,
               tokens,
@@ -116,6 +130,15 @@ final class SequentialContext implements LayerCaches {
               tokens,
               declared);
       TokenSelection selection = eviction.select(evidence, request.backend().tensorOps(step));
+      if (Arrays.stream(selection.keptTokens()).distinct().count() > 1) {
+        throw new InferenceException(
+            ErrorCode.INVALID_ARGUMENT,
+            "A rolling cache needs as many tokens in every head; the selector '"
+                + request.policies().plan().policy(PolicyKind.SELECTOR)
+                + "' or the calibration of the plan keeps "
+                + Arrays.toString(selection.keptTokens())
+                + ".");
+      }
       KvLayer kept = cache.compact(step, layerCache, 0, selection);
       for (int head = 0; head < layerCache.kvHeads(); head++) {
         layerCache.setTokens(head, 0);

@@ -14,6 +14,7 @@ import org.parallelcomp.api.evidence.Evidence;
 import org.parallelcomp.api.evidence.LayerEvidence;
 import org.parallelcomp.api.policy.BudgetRequest;
 import org.parallelcomp.api.policy.CalibrationPolicy;
+import org.parallelcomp.api.policy.EvictionSchedule;
 import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.policy.Selector;
 import org.parallelcomp.api.policy.TokenScorer;
@@ -30,18 +31,39 @@ final class TokenEviction {
   private final Policies policies;
   private final ModelConfig config;
   private final int keptChunks;
+  private final boolean enabled;
 
-  /**
-   * @param keptChunks the most chunks that share the budget
-   */
-  TokenEviction(Policies policies, ModelConfig config, int keptChunks) {
+  private TokenEviction(
+      Policies policies, ModelConfig config, int keptChunks, EvictionSchedule.Prefill when) {
     this.policies = policies;
     this.config = config;
     this.keptChunks = keptChunks;
+    this.enabled = policies.schedule().prefill() == when;
+  }
+
+  /**
+   * Returns the decision on each chunk alone, which keeps everything if the plan's schedule cuts at
+   * another time.
+   *
+   * @param keptChunks the most chunks that share the budget
+   */
+  static TokenEviction perChunk(Policies policies, ModelConfig config, int keptChunks) {
+    return new TokenEviction(policies, config, keptChunks, EvictionSchedule.Prefill.PER_CHUNK);
+  }
+
+  /**
+   * Returns the decision on the merged context, which keeps everything if the plan's schedule cuts
+   * at another time.
+   */
+  static TokenEviction merged(Policies policies, ModelConfig config) {
+    return new TokenEviction(policies, config, 1, EvictionSchedule.Prefill.MERGED);
   }
 
   /** Returns how many tokens of so many a layer may keep per kv head. */
   int keptTokens(int layer, int contextTokens) {
+    if (!enabled) {
+      return contextTokens;
+    }
     long tokenBytes = 2 * DType.F32.bytes(config.headDim());
     int kept =
         policies
@@ -69,15 +91,36 @@ final class TokenEviction {
       required.addAll(policies.tokenScorer().requires());
       required.addAll(policies.selector().requires());
     }
-    required.addAll(policies.calibration().requires(layer, config.layers()));
+    required.addAll(calibrationEvidence(layer));
     return required;
+  }
+
+  private Set<Evidence> calibrationEvidence(int layer) {
+    return enabled ? policies.calibration().requires(layer, config.layers()) : Set.of();
+  }
+
+  /** Returns the evidence that scores and selection read, whatever the budget. */
+  Set<Evidence> scoreEvidence() {
+    Set<Evidence> required = EnumSet.noneOf(Evidence.class);
+    required.addAll(policies.tokenScorer().requires());
+    required.addAll(policies.selector().requires());
+    return required;
+  }
+
+  /** Returns how many of the last tokens scores and selection look at, whatever the budget. */
+  int scoreWindow(int queryTokens) {
+    TokenScorer scorer = policies.tokenScorer();
+    Selector selector = policies.selector();
+    return Math.max(
+        window(scorer.requires(), scorer::windowTokens, queryTokens),
+        window(selector.requires(), selector::windowTokens, queryTokens));
   }
 
   /** Returns whether any layer may lose tokens of a context of this length. */
   boolean evictsAnywhere(int contextTokens) {
     for (int layer = 0; layer < config.layers(); layer++) {
       if (keptTokens(layer, contextTokens) < contextTokens
-          || !policies.calibration().requires(layer, config.layers()).isEmpty()) {
+          || !calibrationEvidence(layer).isEmpty()) {
         return true;
       }
     }
@@ -91,17 +134,14 @@ final class TokenEviction {
    * @param queryTokens tokens behind the context
    */
   int windowTokens(int queryTokens, int contextTokens) {
-    TokenScorer scorer = policies.tokenScorer();
-    Selector selector = policies.selector();
     CalibrationPolicy calibration = policies.calibration();
     int window = 0;
     for (int layer = 0; layer < config.layers(); layer++) {
       if (keptTokens(layer, contextTokens) < contextTokens) {
-        window = Math.max(window, window(scorer.requires(), scorer::windowTokens, queryTokens));
-        window = Math.max(window, window(selector.requires(), selector::windowTokens, queryTokens));
+        window = Math.max(window, scoreWindow(queryTokens));
       }
-      Set<Evidence> calibrated = calibration.requires(layer, config.layers());
-      window = Math.max(window, window(calibrated, calibration::windowTokens, queryTokens));
+      int calibrated = window(calibrationEvidence(layer), calibration::windowTokens, queryTokens);
+      window = Math.max(window, calibrated);
     }
     return window;
   }
@@ -171,23 +211,28 @@ final class TokenEviction {
   TokenSelection select(LayerEvidence evidence, TensorOps ops) {
     int tokens = evidence.contextTokens();
     int kept = keptTokens(evidence.layer(), tokens);
-    TokenSelection selection = TokenSelection.everything(evidence.kvHeads(), tokens);
-    if (kept < tokens) {
-      selection =
-          policies
-              .selector()
-              .select(policies.tokenScorer().score(evidence, ops), kept, evidence, ops);
-      requireExactBudget(selection, kept, tokens);
-    }
-    if (!policies.calibration().requires(evidence.layer(), config.layers()).isEmpty()) {
-      selection = policies.calibration().calibrate(evidence, selection, ops);
-    }
-    return selection;
+    TokenSelection selection =
+        kept < tokens
+            ? selectExactly(evidence, kept, ops)
+            : TokenSelection.everything(evidence.kvHeads(), tokens);
+    return calibrationEvidence(evidence.layer()).isEmpty()
+        ? selection
+        : policies.calibration().calibrate(evidence, selection, ops);
   }
 
-  private void requireExactBudget(TokenSelection selection, int kept, int tokens) {
+  /**
+   * Returns the best tokens by score and selector.
+   *
+   * @param kept how many per kv head, on average over the heads
+   */
+  TokenSelection selectExactly(LayerEvidence evidence, int kept, TensorOps ops) {
+    int tokens = evidence.contextTokens();
+    TokenSelection selection =
+        policies
+            .selector()
+            .select(policies.tokenScorer().score(evidence, ops), kept, evidence, ops);
     long total = Arrays.stream(selection.keptTokens()).asLongStream().sum();
-    if (selection.tokens() != tokens || total != (long) kept * config.kvHeads()) {
+    if (selection.tokens() != tokens || total != (long) kept * evidence.kvHeads()) {
       throw new InferenceException(
           ErrorCode.INTERNAL,
           "The selector kept "
@@ -200,5 +245,6 @@ final class TokenEviction {
               + tokens
               + ".");
     }
+    return selection;
   }
 }

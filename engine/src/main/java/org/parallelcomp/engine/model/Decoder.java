@@ -95,6 +95,11 @@ public final class Decoder implements AutoCloseable {
     return config;
   }
 
+  /** Returns the factor of the products of queries and keys. */
+  public float scale() {
+    return scale;
+  }
+
   /** Returns how many tokens have passed through so far, repetitions counted. */
   public long tokensRun() {
     return tokensRun;
@@ -191,9 +196,13 @@ public final class Decoder implements AutoCloseable {
       needsLogSumExp |= span.sequence.caches().needsLogSumExp(layer);
     }
     if (rows > 0) {
-      backend
-          .attention()
-          .attend(attended, needsLogSumExp ? logSumExp : null, queries, scale, attendSequences);
+      if (spans.stream().anyMatch(span -> span.sequence.caches().weighting(layer) != null)) {
+        attendOneByOne(layer, spans, kvLayers, queries, attended, logSumExp);
+      } else {
+        backend
+            .attention()
+            .attend(attended, needsLogSumExp ? logSumExp : null, queries, scale, attendSequences);
+      }
     }
     for (int s = 0; s < spans.size(); s++) {
       var observed = new LayerCaches.Attended(queries, logSumExp, attendSequences.get(s), scale);
@@ -208,6 +217,34 @@ public final class Decoder implements AutoCloseable {
               weights.attention().get(layer),
               weights.feedForward().get(layer),
               scratch);
+    }
+  }
+
+  /** Where some sequence's attention is weighed, each passes alone. */
+  private void attendOneByOne(
+      int layer,
+      List<Span> spans,
+      List<KvLayer> kvLayers,
+      Tensor queries,
+      Tensor attended,
+      Tensor logSumExp) {
+    for (int s = 0; s < spans.size(); s++) {
+      Span span = spans.get(s);
+      AttendSequence sequence = AttendSequence.causal(0, span.rows, kvLayers.get(s));
+      ContextWeighting weighting = span.sequence.caches().weighting(layer);
+      if (weighting != null) {
+        WeightedAttention.attend(
+            backend, scope, span.rows(attended), span.rows(queries), scale, sequence, weighting);
+      } else {
+        backend
+            .attention()
+            .attend(
+                span.rows(attended),
+                logSumExp.slice(1, span.firstRow, span.firstRow + span.rows),
+                span.rows(queries),
+                scale,
+                List.of(sequence));
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 package org.parallelcomp.engine.model;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.AttendSequence;
 import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.tensor.Tensor;
@@ -27,6 +28,14 @@ public interface LayerCaches {
 
   /** Returns whether {@link #close} looks at the log-sum-exp of a layer. */
   boolean needsLogSumExp(int layer);
+
+  /**
+   * Returns how attention is weighed in a layer, or null for plain softmax, the default. There is
+   * no log-sum-exp for {@link #close} where it is weighed.
+   */
+  default @Nullable ContextWeighting weighting(int layer) {
+    return null;
+  }
 
   /** Takes what the attention of a layer saw; here the cache may be cut to what shall stay. */
   void close(int layer, Attended attended);

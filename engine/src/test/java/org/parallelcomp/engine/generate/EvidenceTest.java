@@ -398,7 +398,7 @@ class EvidenceTest {
       ContextRequest request = model.request(scope, rolling, prompt, textIds, 8);
       Policies p = request.policies();
       var eviction =
-          new TokenEviction(
+          TokenEviction.perChunk(
               new Policies(
                   p.plan(),
                   p.chunking(),

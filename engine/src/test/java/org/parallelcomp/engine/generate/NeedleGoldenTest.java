@@ -101,7 +101,7 @@ class NeedleGoldenTest {
         }
         assertEquals(run.get("start").asInt(), context.nextPosition());
         var keys = new ArrayList<Integer>();
-        for (KvLayer layer : context.layers()) {
+        for (KvLayer layer : context.layers().stream().map(OwnedLayer::layer).toList()) {
           keys.add(layer.maxTokens());
           assertEquals((long) layer.maxTokens() * layer.kvHeads(), layer.headTokens());
         }
@@ -110,7 +110,7 @@ class NeedleGoldenTest {
             tiesByPosition.path(String.valueOf(i)).isMissingNode()
                 ? run.get("last_top5")
                 : tiesByPosition.get(String.valueOf(i)),
-            model.step(context),
+            model.step(request, context),
             LOGIT_TOLERANCE);
       }
     }

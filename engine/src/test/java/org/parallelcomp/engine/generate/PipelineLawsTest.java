@@ -66,7 +66,7 @@ class PipelineLawsTest {
   private static float[] logits(Plan plan) {
     try (MemoryScope scope = model.scope.child("run")) {
       ContextRequest request = model.request(scope, plan, prompt, textIds, 8);
-      return model.step(ParallelContext.build(request, request.chunks()));
+      return model.step(request, ParallelContext.build(request, request.chunks()));
     }
   }
 
@@ -120,8 +120,8 @@ class PipelineLawsTest {
     try (MemoryScope scope = model.scope.child("run")) {
       ContextRequest request = model.request(scope, oneChunk, prompt, shortText, 8);
       Context merged = ParallelContext.build(request, request.chunks());
-      Context plain = PlainContext.of(request, shortText, List.of());
-      assertArrayEquals(model.step(plain), model.step(merged), 2e-4f);
+      Context plain = PlainContext.of(request, shortText, List.of(), List.of());
+      assertArrayEquals(model.step(request, plain), model.step(request, merged), 2e-4f);
     }
   }
 

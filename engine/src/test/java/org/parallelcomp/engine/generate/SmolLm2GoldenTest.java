@@ -110,11 +110,12 @@ class SmolLm2GoldenTest {
         assertEquals(run.get("start").asInt(), context.nextPosition());
         JsonNode dropped = run.get("dropped_by_calibration_per_layer");
         for (int layer = 0; layer < context.layers().size(); layer++) {
-          KvLayer kvLayer = context.layers().get(layer);
+          KvLayer kvLayer = context.layers().get(layer).layer();
           int keys = run.get("keys").asInt() - (dropped.isNull() ? 0 : dropped.get(layer).asInt());
           assertEquals(keys, kvLayer.maxTokens(), settings + " layer " + layer);
         }
-        GoldenAssertions.assertLogits(run.get("top10"), model.step(context), LOGIT_TOLERANCE);
+        GoldenAssertions.assertLogits(
+            run.get("top10"), model.step(request, context), LOGIT_TOLERANCE);
       }
     }
   }

@@ -2,7 +2,6 @@ package org.parallelcomp.engine.generate;
 
 import java.nio.file.Path;
 import java.util.BitSet;
-import java.util.List;
 import java.util.Map;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.BackendConfig;
@@ -69,7 +68,16 @@ final class TestModel implements AutoCloseable {
       float[] logits = first;
       for (int i = 0; i < count; i++) {
         following[i] = Sampler.argMax(logits);
-        logits = step(new Context(layers, ids.length + i, new int[] {following[i]}, 0, List.of()));
+        Tensor next =
+            BlockPrefill.forward(
+                decoder,
+                new int[] {following[i]},
+                ids.length + i,
+                1,
+                LayerCaches.growing(layers),
+                new Cancellation(),
+                BlockPrefill.Listener.NONE);
+        logits = backend.host().copyToHostFloats(decoder.logits(next));
       }
       return new Continuation(first, following);
     }
@@ -78,16 +86,8 @@ final class TestModel implements AutoCloseable {
   record Continuation(float[] logits, int[] tokenIds) {}
 
   /** Runs what is pending behind a context and returns the last token's logits. */
-  float[] step(Context context) {
-    Tensor hidden =
-        BlockPrefill.forward(
-            decoder,
-            context.pendingIds(),
-            context.nextPosition(),
-            1,
-            LayerCaches.growing(context.layers()),
-            new Cancellation(),
-            BlockPrefill.Listener.NONE);
+  float[] step(ContextRequest request, Context context) {
+    Tensor hidden = new AnswerCaches(request, context).runPending(BlockPrefill.Listener.NONE);
     return backend.host().copyToHostFloats(decoder.logits(hidden));
   }
 

@@ -32,4 +32,9 @@ public final class EverythingBudget implements BudgetAllocator {
   public int keptTokens(BudgetRequest request) {
     return request.contextTokens();
   }
+
+  @Override
+  public boolean evicts() {
+    return false;
+  }
 }
