@@ -29,7 +29,7 @@ final class KitSettings {
   static final @Nullable String RULE = System.getProperty(RULE_PROPERTY);
 
   /** How often each seeded case runs, each time with data of its own. */
-  static final int ROUNDS = THOROUGH ? 5 : 1;
+  static final int ROUNDS = THOROUGH ? 3 : 1;
 
   /** Sizes at which kernels break: one, odd ones, whole vectors, beside a block, beside a tile. */
   private static final int[] USUAL = {1, 7, 13, 64, 207, 1025, 4098};

@@ -2,6 +2,7 @@ package org.parallelcomp.conformance;
 
 import java.io.IOException;
 import java.util.Map;
+import java.util.concurrent.atomic.LongAdder;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -17,12 +18,20 @@ abstract class Rules {
   /** For rules whose cost grows with the square of the size. */
   static final int[] SMALLER_SIZES = KitSettings.sizes(1025);
 
+  private static final LongAdder TESTS = new LongAdder();
+
   private Twins twins;
+
+  /** Returns how many tests of the kit have begun so far in this process. */
+  static long testsRun() {
+    return TESTS.sum();
+  }
 
   abstract BackendProvider provider();
 
   @BeforeEach
   void open() throws IOException {
+    TESTS.increment();
     twins = new Twins(provider().open(new BackendConfig(2, Map.of())));
   }
 

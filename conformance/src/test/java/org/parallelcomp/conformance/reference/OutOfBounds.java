@@ -13,4 +13,16 @@ public final class OutOfBounds {
       view.storage().set(view.layout().offset() + view.shape().dim(-1), 0);
     }
   }
+
+  /** Overwrites the element behind the last one of a tensor that has one behind it. */
+  public static void writeBehind(Tensor tensor) {
+    ReferenceTensor view = ReferenceTensor.of(tensor);
+    long last = view.layout().offset();
+    for (int axis = 0; axis < view.shape().rank(); axis++) {
+      last += (view.shape().dim(axis) - 1) * view.layout().stride(axis);
+    }
+    if (view.shape().elements() > 0) {
+      view.storage().set(last + 1, 0);
+    }
+  }
 }
