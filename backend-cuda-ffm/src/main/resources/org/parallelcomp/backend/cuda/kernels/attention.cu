@@ -170,58 +170,160 @@ struct Octet {
   void unpack(float (&x)[8]) const { load8(reinterpret_cast<const T*>(bits), x); }
 };
 
-// Block (split, kv head, row): the attention of all query heads of a kv head for one row over one
-// part of its keys. A team of lanes, eight dimensions each, takes one key at a time for up to HEADS
-// query heads, so that keys and values are read once. Teams keep statistics of their own, which
-// meet at the end of the block; the last block of a row merges the parts.
+// What the blocks of one split attention know: block (split, kv head, row) takes one part of the
+// keys of one row for all query heads of a kv head. Each block leaves its output, not divided yet,
+// its greatest product times log2(e), and its sum; the last block of a row merges them.
+struct SplitBlock {
+  float* out;
+  float* lse;
+  float* partial;
+  int* counters;
+  int64 outRow, outHead, lseHead;
+  int queryHeads, kvHeads, headDim;
+
+  int group() const { return queryHeads / kvHeads; }
+  int head(int ofGroup) const { return blockIdx.y * group() + ofGroup; }
+  int64 part(int head, int split) const {
+    return ((int64)blockIdx.z * queryHeads + head) * gridDim.x + split;
+  }
+  float* partOutput(int head, int split) const { return partial + part(head, split) * headDim; }
+  float* partStatistics(int head, int split) const {
+    return partial + (int64)gridDim.z * queryHeads * gridDim.x * headDim + part(head, split) * 2;
+  }
+  float* output(int head) const { return out + blockIdx.z * outRow + head * outHead; }
+
+  void storeOutput(int ofGroup, int d, float x, float most, float sum) const {
+    if (gridDim.x == 1) {
+      output(head(ofGroup))[d] = most == -INFINITE ? 0 : x / sum;
+    } else {
+      partOutput(head(ofGroup), blockIdx.x)[d] = x;
+    }
+  }
+  void storeStatistics(int ofGroup, float most, float sum) const {
+    if (gridDim.x == 1) {
+      storeLogSumExp(head(ofGroup), most, sum);
+    } else {
+      float* own = partStatistics(head(ofGroup), blockIdx.x);
+      own[0] = most;
+      own[1] = sum;
+    }
+  }
+  void storeLogSumExp(int head, float most, float sum) const {
+    if (lse != nullptr) {
+      lse[head * lseHead + blockIdx.z] =
+          most == -INFINITE ? -INFINITE : most * LN_2 + logf(sum);
+    }
+  }
+
+  // Merges the parts if this is the last block of its row; one warp per query head. Parts beyond 32
+  // are a lane's second, beyond 64 there are none.
+  void merge() const {
+    __shared__ int isLast;
+    int splits = gridDim.x;
+    if (splits == 1) return;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      int* counter = counters + blockIdx.z * kvHeads + blockIdx.y;
+      isLast = atomicAdd(counter, 1) == splits - 1;
+      if (isLast) *counter = 0;
+    }
+    __syncthreads();
+    if (!isLast) return;
+    __threadfence();
+    int lane = threadIdx.x % 32;
+    auto greater = [](float a, float b) { return fmaxf(a, b); };
+    for (int h = threadIdx.x / 32; h < group(); h += blockDim.x / 32) {
+      float most[2], weight[2];
+#pragma unroll
+      for (int i = 0; i < 2; i++) {
+        int p = lane + 32 * i;
+        most[i] = p < splits ? __ldcg(partStatistics(head(h), p)) : -INFINITE;
+      }
+      float all = reduceWarp(fmaxf(most[0], most[1]), greater);
+      float sum = 0;
+#pragma unroll
+      for (int i = 0; i < 2; i++) {
+        int p = lane + 32 * i;
+        weight[i] = p < splits && all != -INFINITE ? fastExp2(most[i] - all) : 0;
+        if (p < splits) sum += weight[i] * __ldcg(partStatistics(head(h), p) + 1);
+      }
+      sum = reduceWarp(sum, Sum());
+      float inverse = all == -INFINITE ? 0 : 1 / sum;
+      const float4* parts = reinterpret_cast<const float4*>(partOutput(head(h), 0));
+      int quads = headDim / 4;
+      for (int i = lane; i < (quads + 31) / 32 * 32; i += 32) {
+        float4 x = make_float4(0, 0, 0, 0);
+#pragma unroll 16
+        for (int p = 0; p < splits; p++) {
+          float w = __shfl_sync(ALL_LANES, p < 32 ? weight[0] : weight[1], p % 32);
+          if (i < quads) {
+            float4 y = __ldcg(parts + p * quads + i);
+            x = make_float4(x.x + w * y.x, x.y + w * y.y, x.z + w * y.z, x.w + w * y.w);
+          }
+        }
+        if (i < quads) {
+          float* to = output(head(h)) + 4 * i;
+          to[0] = x.x * inverse, to[1] = x.y * inverse;
+          to[2] = x.z * inverse, to[3] = x.w * inverse;
+        }
+      }
+      if (lane == 0) storeLogSumExp(head(h), all, sum);
+    }
+  }
+};
+
+// The keys of one block, counted from the first visible one.
 template <typename T>
-static void attendSplit(float* out, float* lse, const float* queries, const Sequence* sequences,
-                        int sequenceCount, const Range* ranges, float scale, int queryHeads,
-                        int kvHeads, int headDim, int64 outRow, int64 outHead, int64 queryRow,
-                        int64 queryHead, int64 lseHead, float* partial, int* counters) {
+struct SplitKeys {
+  const T* keys;
+  const T* values;
+  int from, to;
+
+  SplitKeys(const Sequence* sequences, int sequenceCount, const Range* ranges, int kvHeads,
+            int headDim) {
+    int token = blockIdx.z;
+    int s = 0;
+    while (s < sequenceCount - 1 && (token < sequences[s].firstRow ||
+                                     token >= sequences[s].firstRow + sequences[s].rows)) {
+      s++;
+    }
+    const Sequence sequence = sequences[s];
+    const Range range = ranges[s * kvHeads + blockIdx.y];
+    int64 first = (int64)(range.firstSlot + range.from) * headDim;
+    keys = (const T*)sequence.keys + first;
+    values = (const T*)sequence.values + first;
+    int visible = max(0, sequence.visibleEnd(range, token - sequence.firstRow) - range.from);
+    int perSplit = (visible + (int)gridDim.x - 1) / (int)gridDim.x;
+    from = min((int)blockIdx.x * perSplit, visible);
+    to = min(from + perSplit, visible);
+  }
+};
+
+// For F32 caches and wide heads. A team of lanes, eight dimensions each, takes one key at a time
+// for up to HEADS query heads, so that keys and values are read once. Teams keep statistics of
+// their own, which meet at the end.
+template <typename T>
+static void attendSplitByTeams(const SplitBlock& block, const SplitKeys<T>& part,
+                               const float* queries, int64 queryHead, float factor) {
   constexpr int HEADS = 4;
   constexpr int KEYS = 4;  // in flight for each team
-  constexpr int MOST_WARPS = 8;
-  __shared__ __align__(16) float sums[MOST_WARPS][256];
-  __shared__ float warpMost[MOST_WARPS][HEADS];
-  __shared__ float warpSum[MOST_WARPS][HEADS];
-  __shared__ int isLast;
-  letNextKernelStart();
-  awaitPreviousKernel();
-
-  int token = blockIdx.z;
-  int kvHead = blockIdx.y;
-  int split = blockIdx.x;
-  int splits = gridDim.x;
-  int group = queryHeads / kvHeads;
-  int s = 0;
-  while (s < sequenceCount - 1 && (token < sequences[s].firstRow ||
-                                   token >= sequences[s].firstRow + sequences[s].rows)) {
-    s++;
-  }
-  const Sequence sequence = sequences[s];
-  const Range range = ranges[s * kvHeads + kvHead];
-  int end = sequence.visibleEnd(range, token - sequence.firstRow);
-  int keys = max(0, end - range.from);
-  int perSplit = (keys + splits - 1) / splits;
-  int from = min(split * perSplit, keys);
-  int to = min(from + perSplit, keys);
-  int64 firstKey = (int64)(range.firstSlot + range.from) * headDim;
-  const T* allKeys = (const T*)sequence.keys + firstKey;
-  const T* allValues = (const T*)sequence.values + firstKey;
-
+  constexpr int WARPS = 4;
+  __shared__ __align__(16) float sums[WARPS][256];
+  __shared__ float warpMost[WARPS][HEADS];
+  __shared__ float warpSum[WARPS][HEADS];
+  int headDim = block.headDim;
+  int group = block.group();
+  int from = part.from;
+  int to = part.to;
   int team = 1;
   while (team * 8 < headDim) team *= 2;
   int lane = threadIdx.x % 32;
   int warp = threadIdx.x / 32;
-  int warps = blockDim.x / 32;
   int teams = blockDim.x / team;
   int ownTeam = threadIdx.x / team;
   int d = threadIdx.x % team * 8;
   bool working = d < headDim;
-  float factor = scale * LOG2_E;
-  int64 partOfRow = (int64)token * queryHeads;
-  int64 stats = (int64)gridDim.z * queryHeads * splits * headDim;
 
   for (int firstHead = 0; firstHead < group; firstHead += HEADS) {
     int heads = min(HEADS, group - firstHead);
@@ -233,8 +335,7 @@ static void attendSplit(float* out, float* lse, const float* queries, const Sequ
       most[h] = -INFINITE;
       sum[h] = 0;
       if (h < heads && working) {
-        int head = kvHead * group + firstHead + h;
-        load8Anywhere(queries + token * queryRow + head * queryHead + d, query[h]);
+        load8Anywhere(queries + block.head(firstHead + h) * queryHead + d, query[h]);
       }
     }
     for (int first = from; first < to; first += KEYS * teams) {
@@ -243,8 +344,8 @@ static void attendSplit(float* out, float* lse, const float* queries, const Sequ
       for (int u = 0; u < KEYS; u++) {
         int key = first + u * teams + ownTeam;
         if (working && key < to) {
-          k[u].load(allKeys + (int64)key * headDim + d);
-          v[u].load(allValues + (int64)key * headDim + d);
+          k[u].load(part.keys + (int64)key * headDim + d);
+          v[u].load(part.values + (int64)key * headDim + d);
         } else {
           k[u].clear();
           v[u].clear();
@@ -317,7 +418,8 @@ static void attendSplit(float* out, float* lse, const float* queries, const Sequ
 #pragma unroll
     for (int h = 0; h < HEADS; h++) {
       float now = warpMost[0][h];
-      for (int w = 1; w < warps; w++) now = fmaxf(now, warpMost[w][h]);
+#pragma unroll
+      for (int w = 1; w < WARPS; w++) now = fmaxf(now, warpMost[w][h]);
       blockMost[h] = now;
       float shrink = now == -INFINITE ? 0 : fastExp2(most[h] - now);
       sum[h] *= shrink;
@@ -343,90 +445,212 @@ static void attendSplit(float* out, float* lse, const float* queries, const Sequ
       if (h < heads) {
         if (lane < team && working) store8(&sums[warp][d], output[h]);
         __syncthreads();
-        float all = 0;
-        for (int w = 0; w < warps; w++) all += warpSum[w][h];
-        int head = kvHead * group + firstHead + h;
-        float inverse = blockMost[h] == -INFINITE ? 0 : 1 / all;
+        float all = warpSum[0][h] + warpSum[1][h] + warpSum[2][h] + warpSum[3][h];
         for (int i = threadIdx.x; i < headDim; i += blockDim.x) {
-          float x = 0;
-          for (int w = 0; w < warps; w++) x += sums[w][i];
-          if (splits == 1) {
-            out[token * outRow + head * outHead + i] = x * inverse;
-          } else {
-            partial[((partOfRow + head) * splits + split) * headDim + i] = x;
-          }
+          float x = sums[0][i] + sums[1][i] + sums[2][i] + sums[3][i];
+          block.storeOutput(firstHead + h, i, x, blockMost[h], all);
         }
-        if (threadIdx.x == 0) {
-          if (splits > 1) {
-            float* own = partial + stats + ((partOfRow + head) * splits + split) * 2;
-            own[0] = blockMost[h];
-            own[1] = all;
-          } else if (lse != nullptr) {
-            lse[head * lseHead + token] =
-                blockMost[h] == -INFINITE ? -INFINITE : blockMost[h] * LN_2 + logf(all);
-          }
-        }
+        if (threadIdx.x == 0) block.storeStatistics(firstHead + h, blockMost[h], all);
         __syncthreads();
       }
     }
   }
-  if (splits == 1) return;
+}
 
-  __threadfence();
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    int* counter = counters + token * kvHeads + kvHead;
-    isLast = atomicAdd(counter, 1) == splits - 1;
-    if (isLast) *counter = 0;
-  }
-  __syncthreads();
-  if (!isLast) return;
-  __threadfence();
-  // One warp per query head. Splits beyond 32 are a lane's second, beyond 64 there are none.
-  for (int h = warp; h < group; h += warps) {
-    int head = kvHead * group + h;
-    const float* own = partial + stats + (partOfRow + head) * splits * 2;
-    float partMost[2], weight[2];
+// Splits two numbers into halves of 16 bits each, which together lose next to nothing.
+template <typename T>
+void splitPair(float x, float y, uint32& high, uint32& low) {
+  high = packPair<T>(x, y);
+  float highX, highY;
+  unpackPair<T>(high, highX, highY);
+  low = packPair<T>(x - highX, y - highY);
+}
+
+// For 16-bit caches and heads of up to N dimensions: on the matrix units, which take far fewer
+// instructions than the memory gives time for. Of the 16 rows of a tile the upper eight are the
+// higher halves of eight query heads and the lower eight their lower halves, so queries and weights
+// count with nearly all their bits. Each warp takes 16 keys at a time straight from the cache. The
+// order of the dimensions in a product does not matter, so they are numbered such that every lane
+// loads 16 bytes of a row.
+template <typename T, int N>
+static void attendSplitByTiles(const SplitBlock& block, const SplitKeys<T>& part,
+                               const float* queries, int64 queryHead, float factor) {
+  constexpr int HEADS = 8;
+  constexpr int KEYS = 16;
+  constexpr int WARPS = 4;
+  __shared__ float sums[WARPS][HEADS][N];
+  __shared__ float warpMost[WARPS][HEADS];
+  __shared__ float warpSum[WARPS][HEADS];
+  int headDim = block.headDim;
+  int group = block.group();
+  int lane = threadIdx.x % 32;
+  int warp = threadIdx.x / 32;
+  int row = lane / 4;
+  int column = lane % 4;
+  for (int firstHead = 0; firstHead < group; firstHead += HEADS) {
+    int heads = min(HEADS, group - firstHead);
+    // Step 2 i + j takes the dimensions 32 i + 8 column + 4 j and the three behind it.
+    uint32 query[N / 16][4];
 #pragma unroll
-    for (int i = 0; i < 2; i++) {
-      int p = lane + 32 * i;
-      partMost[i] = p < splits ? __ldcg(own + 2 * p) : -INFINITE;
-    }
-    float now = reduceWarp(fmaxf(partMost[0], partMost[1]),
-                           [](float a, float b) { return fmaxf(a, b); });
-    float all = 0;
+    for (int i = 0; i < N / 32; i++) {
+      float x[8] = {};
+      int d = 32 * i + 8 * column;
+      if (row < heads && d < headDim) {
+        load8Anywhere(queries + block.head(firstHead + row) * queryHead + d, x);
+      }
 #pragma unroll
-    for (int i = 0; i < 2; i++) {
-      int p = lane + 32 * i;
-      weight[i] = p < splits && now != -INFINITE ? fastExp2(partMost[i] - now) : 0;
-      if (p < splits) all += weight[i] * __ldcg(own + 2 * p + 1);
+      for (int j = 0; j < 2; j++) {
+        uint32(&step)[4] = query[2 * i + j];
+        splitPair<T>(x[4 * j], x[4 * j + 1], step[0], step[1]);
+        splitPair<T>(x[4 * j + 2], x[4 * j + 3], step[2], step[3]);
+      }
     }
-    all = reduceWarp(all, Sum());
-    float inverse = now == -INFINITE ? 0 : 1 / all;
-    const float4* parts =
-        reinterpret_cast<const float4*>(partial + (partOfRow + head) * splits * headDim);
-    for (int i = lane; i < (headDim + 127) / 128 * 32; i += 32) {
-      float4 x = make_float4(0, 0, 0, 0);
-#pragma unroll 16
-      for (int p = 0; p < splits; p++) {
-        float w = __shfl_sync(ALL_LANES, p < 32 ? weight[0] : weight[1], p % 32);
-        if (i < headDim / 4) {
-          float4 y = __ldcg(parts + p * (headDim / 4) + i);
-          x = make_float4(x.x + w * y.x, x.y + w * y.y, x.z + w * y.z, x.w + w * y.w);
+    float output[N / 8][4] = {};
+    float most = -INFINITE;
+    float sum = 0;
+    for (int first = part.from + KEYS * warp; first < part.to; first += KEYS * WARPS) {
+      uint4 k[2][N / 32];
+#pragma unroll
+      for (int n = 0; n < 2; n++) {
+        int key = first + 8 * n + row;
+#pragma unroll
+        for (int i = 0; i < N / 32; i++) {
+          int d = 32 * i + 8 * column;
+          k[n][i] = make_uint4(0, 0, 0, 0);
+          if (key < part.to && d < headDim) {
+            k[n][i] = *reinterpret_cast<const uint4*>(part.keys + (int64)key * headDim + d);
+          }
         }
       }
-      if (i < headDim / 4) {
-        float* to = out + token * outRow + head * outHead + 4 * i;
-        to[0] = x.x * inverse, to[1] = x.y * inverse, to[2] = x.z * inverse, to[3] = x.w * inverse;
+      // Of the keys 2 column, 2 column + 1 and those eight further: 64 b + 8 row and seven more.
+      uint4 v[N / 64][4];
+#pragma unroll
+      for (int b = 0; b < N / 64; b++) {
+        int d = 64 * b + 8 * row;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          int key = first + 2 * column + i % 2 + i / 2 * 8;
+          v[b][i] = make_uint4(0, 0, 0, 0);
+          if (key < part.to && d < headDim) {
+            v[b][i] = *reinterpret_cast<const uint4*>(part.values + (int64)key * headDim + d);
+          }
+        }
+      }
+      float products[2][4] = {};
+#pragma unroll
+      for (int n = 0; n < 2; n++) {
+#pragma unroll
+        for (int i = 0; i < N / 32; i++) {
+          multiplyTiles<T>(products[n], query[2 * i], k[n][i].x, k[n][i].y);
+          multiplyTiles<T>(products[n], query[2 * i + 1], k[n][i].z, k[n][i].w);
+        }
+      }
+      float weights[4];  // of the keys whose values this lane has
+      float now = most;
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        int key = first + 2 * column + i % 2 + i / 2 * 8;
+        float product = (products[i / 2][i % 2] + products[i / 2][i % 2 + 2]) * factor;
+        weights[i] = key < part.to ? product : -INFINITE;
+        now = fmaxf(now, weights[i]);
+      }
+      now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 1));
+      now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 2));
+      float shrink = fastExp2(most - now);  // The first key of a step is always there.
+      most = now;
+      sum *= shrink;
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        weights[i] = fastExp2(weights[i] - now);
+        sum += weights[i];
+      }
+#pragma unroll
+      for (int n = 0; n < N / 8; n++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) output[n][i] *= shrink;
+      }
+      uint32 weight[4];
+      splitPair<T>(weights[0], weights[1], weight[0], weight[1]);
+      splitPair<T>(weights[2], weights[3], weight[2], weight[3]);
+#pragma unroll
+      for (int b = 0; b < N / 64; b++) {
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+          auto word = [&](int i) {
+            return j == 0 ? v[b][i].x : j == 1 ? v[b][i].y : j == 2 ? v[b][i].z : v[b][i].w;
+          };
+          multiplyTiles<T>(output[8 * b + 2 * j], weight, __byte_perm(word(0), word(1), 0x5410),
+                           __byte_perm(word(2), word(3), 0x5410));
+          multiplyTiles<T>(output[8 * b + 2 * j + 1], weight,
+                           __byte_perm(word(0), word(1), 0x7632),
+                           __byte_perm(word(2), word(3), 0x7632));
+        }
       }
     }
-    if (lse != nullptr && lane == 0) {
-      lse[head * lseHead + token] = now == -INFINITE ? -INFINITE : now * LN_2 + logf(all);
+
+    // The warps meet.
+    __syncthreads();
+    if (column == 0) warpMost[warp][row] = most;
+    __syncthreads();
+    float blockMost = warpMost[0][row];
+#pragma unroll
+    for (int w = 1; w < WARPS; w++) blockMost = fmaxf(blockMost, warpMost[w][row]);
+    float shrink = blockMost == -INFINITE ? 0 : fastExp2(most - blockMost);
+    sum *= shrink;
+    sum += __shfl_xor_sync(ALL_LANES, sum, 1);
+    sum += __shfl_xor_sync(ALL_LANES, sum, 2);
+    if (column == 0) warpSum[warp][row] = sum;
+    // Column c of tile 8 b + j is dimension 64 b + 8 c + j.
+#pragma unroll
+    for (int n = 0; n < N / 8; n++) {
+#pragma unroll
+      for (int i = 0; i < 2; i++) {
+        int d = n / 8 * 64 + 8 * (2 * column + i) + n % 8;
+        sums[warp][row][d] = (output[n][i] + output[n][i + 2]) * shrink;
+      }
     }
+    __syncthreads();
+    for (int h = 0; h < heads; h++) {
+      float headMost = fmaxf(fmaxf(warpMost[0][h], warpMost[1][h]),
+                             fmaxf(warpMost[2][h], warpMost[3][h]));
+      float all = warpSum[0][h] + warpSum[1][h] + warpSum[2][h] + warpSum[3][h];
+      for (int d = threadIdx.x; d < headDim; d += blockDim.x) {
+        float x = sums[0][h][d] + sums[1][h][d] + sums[2][h][d] + sums[3][h][d];
+        block.storeOutput(firstHead + h, d, x, headMost, all);
+      }
+      if (threadIdx.x == 0) block.storeStatistics(firstHead + h, headMost, all);
+    }
+    __syncthreads();
   }
 }
+
+template <typename T>
+static void attendSplit(float* out, float* lse, const float* queries, const Sequence* sequences,
+                        int sequenceCount, const Range* ranges, float scale, int queryHeads,
+                        int kvHeads, int headDim, int64 outRow, int64 outHead, int64 queryRow,
+                        int64 queryHead, int64 lseHead, float* partial, int* counters) {
+  letNextKernelStart();
+  awaitPreviousKernel();
+  SplitBlock block{out,     lse,     partial,    counters, outRow,
+                   outHead, lseHead, queryHeads, kvHeads,  headDim};
+  SplitKeys<T> part(sequences, sequenceCount, ranges, kvHeads, headDim);
+  const float* row = queries + blockIdx.z * queryRow;
+  float factor = scale * LOG2_E;
+  if constexpr (sizeof(T) == 2) {
+    if (headDim <= 64) {
+      attendSplitByTiles<T, 64>(block, part, row, queryHead, factor);
+    } else if (headDim <= 128) {
+      attendSplitByTiles<T, 128>(block, part, row, queryHead, factor);
+    } else {
+      attendSplitByTeams(block, part, row, queryHead, factor);
+    }
+  } else {
+    attendSplitByTeams(block, part, row, queryHead, factor);
+  }
+  block.merge();
+}
 #define ATTEND_SPLIT(CACHE, TYPE)                                                              \
-  KERNEL __launch_bounds__(256)                                                                \
+  KERNEL __launch_bounds__(128)                                                                \
       attend_split_##CACHE(float* out, float* lse, const float* queries,                       \
                            const Sequence* sequences, int sequenceCount, const Range* ranges,  \
                            float scale, int queryHeads, int kvHeads, int headDim,              \
@@ -484,35 +708,37 @@ static float combine(float a, float b, int reduction) {
   return reduction == MAX ? fmaxf(a, b) : reduction == MIN ? fminf(a, b) : a + b;
 }
 
-// A block takes 64 keys of one kv head and goes through all rows of the window of all query heads
+// A block takes some keys of one kv head and goes through all rows of the window of all query heads
 // of the group, so that nothing has to be added up across blocks. On the matrix units: each warp
-// has 16 keys, and the queries pass by in tiles of 64 rows.
-template <typename T>
+// has 16 TILES keys, in registers if HELD, and the queries pass by in tiles of 64 rows.
+template <typename T, int TILES, bool HELD>
 static void attentionMass(float* mass, int64 massRow, const void* queries, int queriesHalf,
                           const float* lse, const Sequence& sequence, const Range* ranges,
                           float scale, int queryHeads, int kvHeads, int headDim, int64 queryRow,
                           int64 queryHead, int64 lseHead, int window, int fromToken, int toToken,
                           int reduction) {
-  constexpr int TILE = 64;
-  constexpr int HELD = 8;  // steps of 16 dimensions whose keys stay in registers
-  constexpr int STEPS = 16;
+  constexpr int ROWS = 64;
+  constexpr int KEYS = 64 * TILES;
+  constexpr int STEPS = HELD ? 8 : 16;  // of 16 dimensions
   extern __shared__ __align__(16) unsigned short tiles[];
-  __shared__ float rowSums[TILE];
-  __shared__ int rowEnds[TILE];
+  __shared__ float rowSums[ROWS];
+  __shared__ int rowEnds[ROWS];
+  int firstKey = fromToken + blockIdx.x * KEYS;
+  if (firstKey >= toToken) return;
   int dims = (headDim + 15) / 16 * 16;
+  int groups = dims / 8;
   int stride = dims + 8;
   unsigned short* keyTile = tiles;
-  unsigned short* queryTile = tiles + TILE * stride;
+  unsigned short* queryTile = HELD ? tiles : tiles + KEYS * stride;
 
   int kvHead = blockIdx.y;
   int group = queryHeads / kvHeads;
   const Range range = ranges[kvHead];
-  int firstKey = fromToken + blockIdx.x * TILE;
   int warp = threadIdx.x / 32;
   int lane = threadIdx.x % 32;
-  for (int i = threadIdx.x; i < TILE * (dims / 8); i += blockDim.x) {
-    int key = i / (dims / 8);
-    int d = i % (dims / 8) * 8;
+  for (int i = threadIdx.x; i < KEYS * groups; i += blockDim.x) {
+    int key = i / groups;
+    int d = i % groups * 8;
     uint4 x = make_uint4(0, 0, 0, 0);
     int token = firstKey + key;
     if (token >= range.from && token < range.to && d < headDim) {
@@ -523,55 +749,65 @@ static void attentionMass(float* mass, int64 massRow, const void* queries, int q
   }
   __syncthreads();
   const unsigned short* ownKeys =
-      keyTile + (warp * 16 + lane / 16 * 8 + lane % 8) * stride + lane / 8 % 2 * 8;
-  uint32 held[HELD][4];
+      keyTile + (warp * 16 * TILES + lane / 16 * 8 + lane % 8) * stride + lane / 8 % 2 * 8;
+  uint32 held[HELD ? STEPS : 1][TILES][4];
+  if (HELD) {
 #pragma unroll
-  for (int step = 0; step < HELD; step++) {
-    if (16 * step < dims) loadMatrices(held[step], ownKeys + 16 * step);
+    for (int step = 0; step < STEPS; step++) {
+#pragma unroll
+      for (int k = 0; k < TILES; k++) {
+        if (16 * step < dims) {
+          loadMatrices(held[HELD ? step : 0][k], ownKeys + 16 * k * stride + 16 * step);
+        }
+      }
+    }
   }
 
-  // This lane's keys are 8 n + 2 (lane % 4) and the next, n = 0, 1, of the warp's 16.
-  float reduced[2][2];
+  // This lane's keys are 8 n + 2 (lane % 4) and the next of the warp's.
+  float reduced[2 * TILES][2];
+  float factor = scale * LOG2_E;
   for (int h = 0; h < group; h++) {
     int head = kvHead * group + h;
-    float sums[2][2] = {};
-    for (int firstRow = 0; firstRow < window; firstRow += TILE) {
-      __syncthreads();
+    float sums[2 * TILES][2] = {};
+    for (int firstRow = 0; firstRow < window; firstRow += ROWS) {
+      int rows = min(ROWS, window - firstRow);
       int first = sequence.rows - window + firstRow;
-      for (int i = threadIdx.x; i < TILE * (dims / 8); i += blockDim.x) {
-        int row = i / (dims / 8);
-        int d = i % (dims / 8) * 8;
+      __syncthreads();
+#pragma unroll 4
+      for (int i = threadIdx.x; i < (rows + 15) / 16 * 16 * groups; i += blockDim.x) {
+        int row = i / groups;
+        int d = i % groups * 8;
         uint4 x = make_uint4(0, 0, 0, 0);
-        if (firstRow + row < window && d < headDim) {
+        if (row < rows && d < headDim) {
           x = loadQuery8<T>(queries, queriesHalf,
                             (sequence.firstRow + first + row) * queryRow + head * queryHead + d);
         }
         *reinterpret_cast<uint4*>(queryTile + row * stride + d) = x;
       }
-      if (threadIdx.x < TILE) {
-        bool present = firstRow + threadIdx.x < window;
+      if (threadIdx.x < ROWS) {
+        bool present = threadIdx.x < rows;
         int row = first + threadIdx.x;
         rowSums[threadIdx.x] =
             present ? lse[head * lseHead + sequence.firstRow + row] * LOG2_E : 0;
         rowEnds[threadIdx.x] = present ? sequence.visibleEnd(range, row) : range.from;
       }
       __syncthreads();
-      for (int tile = 0; tile < TILE && firstRow + tile < window; tile += 16) {
-        const unsigned short* rows = queryTile + (tile + lane % 16) * stride + lane / 16 * 8;
-        float products[2][4] = {};
+      for (int tile = 0; tile < rows; tile += 16) {
+        const unsigned short* own = queryTile + (tile + lane % 16) * stride + lane / 16 * 8;
+        float products[2 * TILES][4] = {};
 #pragma unroll
         for (int step = 0; step < STEPS; step++) {
           if (16 * step < dims) {
-            uint32 query[4], key[4];
-            loadMatrices(query, rows + 16 * step);
-            if (step < HELD) {
+            uint32 query[4];
+            loadMatrices(query, own + 16 * step);
 #pragma unroll
-              for (int i = 0; i < 4; i++) key[i] = held[step % HELD][i];
-            } else {
-              loadMatrices(key, ownKeys + 16 * step);
+            for (int k = 0; k < TILES; k++) {
+              uint32 loaded[4];
+              if (!HELD) loadMatrices(loaded, ownKeys + 16 * k * stride + 16 * step);
+              const uint32(&key)[4] = HELD ? held[HELD ? step : 0][k] : loaded;
+              multiplyTiles<T>(products[2 * k], query, key[0], key[1]);
+              multiplyTiles<T>(products[2 * k + 1], query, key[2], key[3]);
             }
-            multiplyTiles<T>(products[0], query, key[0], key[1]);
-            multiplyTiles<T>(products[1], query, key[2], key[3]);
           }
         }
 #pragma unroll
@@ -580,17 +816,16 @@ static void attentionMass(float* mass, int64 massRow, const void* queries, int q
           float rowSum = rowSums[row];
           int end = rowEnds[row];
 #pragma unroll
-          for (int n = 0; n < 2; n++) {
-            int token = firstKey + warp * 16 + 8 * n + 2 * (lane % 4) + i % 2;
-            if (token >= range.from && token < end) {
-              sums[n][i % 2] += fastExp2(products[n][i] * (scale * LOG2_E) - rowSum);
-            }
+          for (int n = 0; n < 2 * TILES; n++) {
+            int token = firstKey + warp * 16 * TILES + 8 * n + 2 * (lane % 4) + i % 2;
+            float p = fastExp2(products[n][i] * factor - rowSum);
+            sums[n][i % 2] += token >= range.from && token < end ? p : 0;
           }
         }
       }
     }
 #pragma unroll
-    for (int n = 0; n < 2; n++) {
+    for (int n = 0; n < 2 * TILES; n++) {
 #pragma unroll
       for (int i = 0; i < 2; i++) {
         float x = sums[n][i];
@@ -598,7 +833,7 @@ static void attentionMass(float* mass, int64 massRow, const void* queries, int q
         for (int distance = 4; distance < 32; distance *= 2) {
           x += __shfl_xor_sync(ALL_LANES, x, distance);
         }
-        int key = blockIdx.x * TILE + warp * 16 + 8 * n + 2 * (lane % 4) + i;
+        int key = firstKey - fromToken + warp * 16 * TILES + 8 * n + 2 * (lane % 4) + i;
         bool write = lane < 4 && key < toToken - fromToken;
         if (reduction == NONE) {
           if (write) mass[head * massRow + key] = x;
@@ -621,9 +856,17 @@ static void attentionMass(float* mass, int64 massRow, const void* queries, int q
                              float scale, int queryHeads, int kvHeads, int headDim,           \
                              int64 queryRow, int64 queryHead, int64 lseHead, int window,      \
                              int fromToken, int toToken, int reduction) {                     \
-    attentionMass<TYPE>(mass, massRow, queries, queriesHalf, lse, sequence, ranges, scale,    \
-                        queryHeads, kvHeads, headDim, queryRow, queryHead, lseHead, window,   \
-                        fromToken, toToken, reduction);                                       \
+    if (headDim <= 128) {                                                                     \
+      attentionMass<TYPE, 2, true>(mass, massRow, queries, queriesHalf, lse, sequence,        \
+                                   ranges, scale, queryHeads, kvHeads, headDim, queryRow,     \
+                                   queryHead, lseHead, window, fromToken, toToken,            \
+                                   reduction);                                                \
+    } else {                                                                                  \
+      attentionMass<TYPE, 1, false>(mass, massRow, queries, queriesHalf, lse, sequence,       \
+                                    ranges, scale, queryHeads, kvHeads, headDim, queryRow,    \
+                                    queryHead, lseHead, window, fromToken, toToken,           \
+                                    reduction);                                               \
+    }                                                                                         \
   }
 ATTENTION_MASS(bf16, bf16)
 ATTENTION_MASS(f16, f16)
