@@ -157,6 +157,12 @@ class AskTest {
         assertTrue(best(citations).text().contains(NEEDLE), best(citations).text());
         assertCacheHolds(result, citations.stream().mapToInt(Citation::tokens).sum());
       }
+      case "parallelcomp-adaptive" -> {
+        assertEquals(ANSWER, result.answer());
+        assertEquals(1, citations.size(), "one chunk stands out");
+        assertTrue(best(citations).text().contains(NEEDLE), best(citations).text());
+        assertCacheHolds(result, citations.getFirst().tokens());
+      }
       case "parallelcomp-paper" -> {
         assertEquals(3, citations.size());
         assertTrue(best(citations).text().contains(NEEDLE), best(citations).text());
@@ -181,10 +187,27 @@ class AskTest {
         assertEquals(List.of(textTokens), citations.stream().map(Citation::tokens).toList());
         assertCacheHolds(result, textTokens);
       }
-      case "snapkv" -> {
+      case "snapkv",
+          "adakv",
+          "criticalkv",
+          "chunkkv",
+          "tova",
+          "h2o",
+          "finch",
+          "expected-attention",
+          "compactor",
+          "keydiff",
+          "lagkv" -> {
         assertWarnsOfTheWindow(result);
         assertEquals(longText, citations.getFirst().text());
         assertKept(result, 1, 1024);
+      }
+      case "pyramidkv" -> {
+        assertWarnsOfTheWindow(result);
+        List<Double> kept = citations.getFirst().keptTokensPerLayer();
+        assertTrue(kept.getFirst() > kept.getLast(), kept::toString);
+        assertEquals(1024, kept.stream().mapToDouble(k -> k).average().orElseThrow(), 1e-9);
+        assertCacheHolds(result, 1024);
       }
       case "streaming-llm" -> {
         // A rolling cache has no passages, and holds the prefix within its budget.
@@ -193,7 +216,7 @@ class AskTest {
       }
       default -> fail("say here what preset " + preset + " must report");
     }
-    if (!preset.equals("full") && !preset.equals("snapkv")) {
+    if (engine.plan(preset).bindToWindow()) {
       assertEquals(List.of(), result.warnings());
     }
   }

@@ -39,8 +39,9 @@ class BadInputTest {
 
   private static final String QUESTION = "Where does Mira keep the silver key?";
   private static final String PRESETS =
-      "full, parallelcomp, parallelcomp-calibrated, parallelcomp-paper, parallelcomp-reread,"
-          + " snapkv, streaming-llm";
+      "adakv, chunkkv, compactor, criticalkv, expected-attention, finch, full, h2o, keydiff, lagkv,"
+          + " parallelcomp, parallelcomp-adaptive, parallelcomp-calibrated, parallelcomp-paper,"
+          + " parallelcomp-reread, pyramidkv, snapkv, streaming-llm, tova";
   private static final String DTYPES =
       "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K";
 

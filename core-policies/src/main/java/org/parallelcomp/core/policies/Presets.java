@@ -3,6 +3,7 @@ package org.parallelcomp.core.policies;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.policy.PolicySpec;
@@ -14,6 +15,9 @@ import org.parallelcomp.api.policy.Preset;
  * equals the policy's default, so that a preset reads without the policies beside it.
  */
 final class Presets {
+  /** The scores of SnapKV (arXiv 2404.14469), on which several methods build. */
+  private static final String SNAPKV = "snapkv(pool=5, pooling=average, window=32)";
+
   /**
    * The default: the chunk that explains the question best, cut down to what the question looks at.
    */
@@ -117,17 +121,34 @@ final class Presets {
               PolicyKind.SCHEDULE, "per-chunk",
               PolicyKind.MERGE, "parallel"));
 
-  /** Plain attention over the whole text, then eviction by SnapKV (arXiv 2404.14469). */
-  private static final Preset SNAPKV =
-      preset(
-          "Plain attention over the whole text, then SnapKV keeps 1024 tokens of it.",
-          "snapkv",
-          PrefillMode.PARALLEL,
-          false,
-          with(
-              with(FULL, PolicyKind.BUDGET, "tokens(keep=1024)"),
-              PolicyKind.TOKEN_SCORER,
-              "snapkv(pool=5, pooling=average, window=32)"));
+  /**
+   * The methods of the field with their published numbers: plain attention over the whole text, of
+   * which 1024 tokens stay then.
+   */
+  private static final List<Preset> PUBLISHED =
+      List.of(
+          keeping1024("snapkv", "SnapKV", SNAPKV, "top-k"),
+          pyramid("pyramidkv", "PyramidKV", SNAPKV),
+          keeping1024(
+              "adakv", "Ada-KV, more in some heads than in others,", SNAPKV, "ada-kv(floor=0.2)"),
+          keeping1024("criticalkv", "CriticalKV", SNAPKV, "critical-kv(by-score=0.5)"),
+          keeping1024("chunkkv", "ChunkKV, in runs of 20,", SNAPKV, "chunk-kv(run=20)"),
+          keeping1024("tova", "TOVA", "tova", "top-k"),
+          keeping1024("h2o", "H2O, half of them the most recent,", "h2o(recent=0.5)", "top-k"),
+          keeping1024("finch", "FINCH", "finch", "top-k"),
+          keeping1024(
+              "expected-attention",
+              "Expected Attention, which needs no question,",
+              "expected-attention(positions=512, sinks=4)",
+              "top-k"),
+          keeping1024(
+              "compactor",
+              "Compactor, which needs no question,",
+              "compactor(blending=0.5, sinks=8, recent=4)",
+              "top-k"),
+          keeping1024("keydiff", "KeyDiff, which needs no question,", "key-diff", "top-k"),
+          keeping1024(
+              "lagkv", "LagKV, which needs no question,", "lag-kv(lag=128, sinks=4)", "top-k"));
 
   /**
    * A rolling cache of sinks and recent tokens (arXiv 2309.17453). Here the budget is that of the
@@ -153,9 +174,40 @@ final class Presets {
 
   /** All of them, in the order in which they should be listed. */
   static final List<Preset> ALL =
-      List.of(PARALLELCOMP, ADAPTIVE, REREAD, PAPER, CALIBRATED, FULL, SNAPKV, STREAMING_LLM);
+      Stream.of(
+              List.of(PARALLELCOMP, ADAPTIVE, REREAD, PAPER, CALIBRATED, FULL),
+              PUBLISHED,
+              List.of(STREAMING_LLM))
+          .flatMap(List::stream)
+          .toList();
 
   private Presets() {}
+
+  private static Preset keeping1024(String name, String method, String scorer, String selector) {
+    return published(name, method, "tokens(keep=1024)", scorer, selector);
+  }
+
+  private static Preset pyramid(String name, String method, String scorer) {
+    return published(
+        name,
+        method + ", more in early layers than in late ones,",
+        "pyramid(beta=20, budget=tokens(keep=1024))",
+        scorer,
+        "top-k");
+  }
+
+  private static Preset published(
+      String name, String method, String budget, String scorer, String selector) {
+    return preset(
+        "Plain attention over the whole text, then " + method + " keeps 1024 tokens of it.",
+        name,
+        PrefillMode.PARALLEL,
+        false,
+        with(
+            with(with(FULL, PolicyKind.BUDGET, budget), PolicyKind.TOKEN_SCORER, scorer),
+            PolicyKind.SELECTOR,
+            selector));
+  }
 
   private static Preset preset(
       String summary,

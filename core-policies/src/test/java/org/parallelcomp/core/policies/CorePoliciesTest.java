@@ -66,6 +66,17 @@ class CorePoliciesTest {
             "parallelcomp-calibrated",
             "full",
             "snapkv",
+            "pyramidkv",
+            "adakv",
+            "criticalkv",
+            "chunkkv",
+            "tova",
+            "h2o",
+            "finch",
+            "expected-attention",
+            "compactor",
+            "keydiff",
+            "lagkv",
             "streaming-llm"),
         provider.presets().stream().map(Preset::name).toList());
   }
