@@ -508,8 +508,8 @@ static void attendSplitByTiles(const SplitBlock& block, const SplitKeys<T>& part
     float output[N / 8][4] = {};
     float most = -INFINITE;
     float sum = 0;
-    for (int first = part.from + KEYS * warp; first < part.to; first += KEYS * WARPS) {
-      uint4 k[2][N / 32];
+    uint4 k[2][N / 32];
+    auto loadKeys = [&](int first) {
 #pragma unroll
       for (int n = 0; n < 2; n++) {
         int key = first + 8 * n + row;
@@ -522,8 +522,10 @@ static void attendSplitByTiles(const SplitBlock& block, const SplitKeys<T>& part
           }
         }
       }
-      // Of the keys 2 column, 2 column + 1 and those eight further: 64 b + 8 row and seven more.
-      uint4 v[N / 64][4];
+    };
+    // Of the keys 2 column, 2 column + 1 and those eight further: 64 b + 8 row and seven more.
+    uint4 v[N / 64][4];
+    auto loadValues = [&](int first) {
 #pragma unroll
       for (int b = 0; b < N / 64; b++) {
         int d = 64 * b + 8 * row;
@@ -536,6 +538,12 @@ static void attendSplitByTiles(const SplitBlock& block, const SplitKeys<T>& part
           }
         }
       }
+    };
+    int start = part.from + KEYS * warp;
+    loadKeys(start);
+    loadValues(start);
+    // The next loads start as soon as the registers are free.
+    for (int first = start; first < part.to; first += KEYS * WARPS) {
       float products[2][4] = {};
 #pragma unroll
       for (int n = 0; n < 2; n++) {
@@ -545,6 +553,7 @@ static void attendSplitByTiles(const SplitBlock& block, const SplitKeys<T>& part
           multiplyTiles<T>(products[n], query[2 * i + 1], k[n][i].z, k[n][i].w);
         }
       }
+      loadKeys(first + KEYS * WARPS);
       float weights[4];  // of the keys whose values this lane has
       float now = most;
 #pragma unroll
@@ -586,6 +595,7 @@ static void attendSplitByTiles(const SplitBlock& block, const SplitKeys<T>& part
                            __byte_perm(word(2), word(3), 0x7632));
         }
       }
+      loadValues(first + KEYS * WARPS);
     }
 
     // The warps meet.
@@ -736,9 +746,13 @@ static void attentionMass(float* mass, int64 massRow, const void* queries, int q
   const Range range = ranges[kvHead];
   int warp = threadIdx.x / 32;
   int lane = threadIdx.x % 32;
-  for (int i = threadIdx.x; i < KEYS * groups; i += blockDim.x) {
-    int key = i / groups;
-    int d = i % groups * 8;
+  // Threads copy eight dimensions of every rowsAtOnce-th row.
+  int rowsAtOnce = blockDim.x / groups;
+  int ownRow = threadIdx.x / groups;
+  int d = threadIdx.x % groups * 8;
+  if (ownRow >= rowsAtOnce) ownRow = 1 << 30;
+#pragma unroll 8
+  for (int key = ownRow; key < KEYS; key += rowsAtOnce) {
     uint4 x = make_uint4(0, 0, 0, 0);
     int token = firstKey + key;
     if (token >= range.from && token < range.to && d < headDim) {
@@ -766,6 +780,10 @@ static void attentionMass(float* mass, int64 massRow, const void* queries, int q
   // This lane's keys are 8 n + 2 (lane % 4) and the next of the warp's.
   float reduced[2 * TILES][2];
   float factor = scale * LOG2_E;
+  // Only at the ends of what is visible are keys looked at one by one.
+  bool inside = firstKey >= range.from &&
+                firstKey + KEYS <= sequence.visibleEnd(range, sequence.rows - window) &&
+                window % 16 == 0;
   for (int h = 0; h < group; h++) {
     int head = kvHead * group + h;
     float sums[2 * TILES][2] = {};
@@ -773,10 +791,8 @@ static void attentionMass(float* mass, int64 massRow, const void* queries, int q
       int rows = min(ROWS, window - firstRow);
       int first = sequence.rows - window + firstRow;
       __syncthreads();
-#pragma unroll 4
-      for (int i = threadIdx.x; i < (rows + 15) / 16 * 16 * groups; i += blockDim.x) {
-        int row = i / groups;
-        int d = i % groups * 8;
+#pragma unroll 8
+      for (int row = ownRow; row < (rows + 15) / 16 * 16; row += rowsAtOnce) {
         uint4 x = make_uint4(0, 0, 0, 0);
         if (row < rows && d < headDim) {
           x = loadQuery8<T>(queries, queriesHalf,
@@ -819,7 +835,7 @@ static void attentionMass(float* mass, int64 massRow, const void* queries, int q
           for (int n = 0; n < 2 * TILES; n++) {
             int token = firstKey + warp * 16 * TILES + 8 * n + 2 * (lane % 4) + i % 2;
             float p = fastExp2(products[n][i] * factor - rowSum);
-            sums[n][i % 2] += token >= range.from && token < end ? p : 0;
+            sums[n][i % 2] += inside || (token >= range.from && token < end) ? p : 0;
           }
         }
       }

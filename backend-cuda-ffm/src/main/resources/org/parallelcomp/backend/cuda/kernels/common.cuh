@@ -47,8 +47,18 @@ inline f16 fromFloat<f16>(float x) {
 
 // Two 16-bit numbers in one register, the first in the lower half.
 template <typename T>
-uint32 packPair(float first, float second) {
-  return (uint32)fromFloat<T>(first).bits | (uint32)fromFloat<T>(second).bits << 16;
+uint32 packPair(float first, float second);
+template <>
+inline uint32 packPair<bf16>(float first, float second) {
+  uint32 pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+  return pair;
+}
+template <>
+inline uint32 packPair<f16>(float first, float second) {
+  uint32 pair;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+  return pair;
 }
 template <typename T>
 void unpackPair(uint32 pair, float& first, float& second) {
