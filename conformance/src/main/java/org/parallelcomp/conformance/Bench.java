@@ -9,7 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Random;
+import java.util.SplittableRandom;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -44,14 +44,14 @@ final class Bench implements AutoCloseable {
   private final Backend backend;
   private final MemoryScope scope;
   private final Path files;
-  private final Random random;
+  private final SplittableRandom random;
   private final List<Guarded> guarded = new ArrayList<>();
 
   Bench(Backend backend, Path files, long seed) {
     this.backend = backend;
     this.scope = backend.openScope("bench");
     this.files = files;
-    this.random = new Random(seed);
+    this.random = new SplittableRandom(seed);
   }
 
   Backend backend() {

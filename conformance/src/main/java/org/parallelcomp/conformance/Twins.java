@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -201,8 +202,9 @@ final class Twins {
       for (int i = row; i < row + rowLength; i++) {
         double difference = Math.abs((double) got[i] - wanted[i]);
         // Where both are infinite the difference is NaN, and they have been compared.
-        assertFalse(
-            difference > most, message + ", element " + i + ": " + got[i] + " is not " + wanted[i]);
+        if (difference > most) {
+          fail(message + ", element " + i + ": " + got[i] + " is not " + wanted[i]);
+        }
       }
     }
   }

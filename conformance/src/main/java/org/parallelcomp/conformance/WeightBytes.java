@@ -2,14 +2,14 @@ package org.parallelcomp.conformance;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.Random;
+import java.util.random.RandomGenerator;
 import org.parallelcomp.api.tensor.DType;
 
 /** Random weights as they stand in a file: any bits are valid quants, only scales must be tame. */
 final class WeightBytes {
   private WeightBytes() {}
 
-  static byte[] random(DType dtype, int elements, Random random) {
+  static byte[] random(DType dtype, int elements, RandomGenerator random) {
     byte[] bytes = new byte[Math.toIntExact(dtype.bytes(elements))];
     random.nextBytes(bytes);
     ByteBuffer buffer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
@@ -34,7 +34,7 @@ final class WeightBytes {
     return bytes;
   }
 
-  private static void scale(ByteBuffer buffer, int at, Random random) {
+  private static void scale(ByteBuffer buffer, int at, RandomGenerator random) {
     buffer.putShort(at, Float.floatToFloat16((float) (random.nextGaussian() / 64)));
   }
 }
