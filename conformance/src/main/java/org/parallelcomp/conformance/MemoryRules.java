@@ -523,7 +523,7 @@ abstract class MemoryRules extends Rules {
 
   @Test
   void required_B123_openBackendsDoNotDisturbOneAnother() {
-    try (Backend other = provider().open(new BackendConfig(1, Map.of()))) {
+    try (Backend other = provider().open(new BackendConfig(2, Map.of()))) {
       twins().compare("beside another", Bound.SINGLE, MemoryRules::someWork);
       try (MemoryScope scope = other.openScope("other")) {
         Tensor x = scope.allocate(DType.F32, Shape.of(3));

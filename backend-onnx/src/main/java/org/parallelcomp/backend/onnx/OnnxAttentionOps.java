@@ -42,6 +42,9 @@ final class OnnxAttentionOps implements AttentionOps {
       Tensor queries,
       float scale,
       List<AttendSequence> sequences) {
+    requireShape(out, queries.shape());
+    requireSums(logSumExp, queries);
+    sequences.forEach(sequence -> requireRows(queries, sequence));
     for (AttendSequence sequence : sequences) {
       int group = requireFit(queries, sequence.layer());
       int step = Math.max(1, SCORE_ROWS / group);
@@ -49,6 +52,34 @@ final class OnnxAttentionOps implements AttentionOps {
         int to = Math.min(from + step, sequence.rows());
         new Piece(out, logSumExp, queries, scale, sequence, from, to, group).attend();
       }
+    }
+  }
+
+  private static void requireRows(Tensor queries, AttendSequence sequence) {
+    int end = sequence.firstRow() + sequence.rows();
+    if (sequence.firstRow() < 0 || end > queries.shape().dim(0)) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "Queries "
+              + queries.shape()
+              + " have no rows ["
+              + sequence.firstRow()
+              + ", "
+              + end
+              + ").");
+    }
+  }
+
+  private static void requireSums(@Nullable Tensor logSumExp, Tensor queries) {
+    if (logSumExp != null) {
+      requireShape(logSumExp, Shape.of(queries.shape().dim(1), queries.shape().dim(0)));
+    }
+  }
+
+  private static void requireShape(Tensor tensor, Shape expected) {
+    if (!tensor.shape().equals(expected)) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL, "Attention needs " + expected + " here, not " + tensor.shape() + ".");
     }
   }
 
@@ -213,6 +244,9 @@ final class OnnxAttentionOps implements AttentionOps {
               + partialLogSumExps.size()
               + " log-sum-exps cannot be merged.");
     }
+    partialOuts.forEach(part -> requireShape(part, out.shape()));
+    partialLogSumExps.forEach(sums -> requireSums(sums, out));
+    requireSums(logSumExp, out);
     Rows to = Rows.floats(out);
     List<Rows> from = partialOuts.stream().map(Rows::floats).toList();
     List<Rows> fromSums = partialLogSumExps.stream().map(Rows::floats).toList();
@@ -277,6 +311,8 @@ final class OnnxAttentionOps implements AttentionOps {
       HeadReduction reduction) {
     KvLayer layer = sequence.layer();
     int group = requireFit(queries, layer);
+    requireRows(queries, sequence);
+    requireSums(logSumExp, queries);
     int queryHeads = queries.shape().intDim(1);
     int heads = reduction == HeadReduction.NONE ? queryHeads : layer.kvHeads();
     if (windowQueries < 1

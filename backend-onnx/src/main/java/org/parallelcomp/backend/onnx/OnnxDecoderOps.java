@@ -12,6 +12,7 @@ import org.parallelcomp.api.backend.Rope;
 import org.parallelcomp.api.backend.Scratch;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.backend.onnx.graph.ElementType;
@@ -58,7 +59,8 @@ final class OnnxDecoderOps implements DecoderOps {
     requireShape(
         in.shape().rank() == 2
             && out.shape().equals(Shape.of(in.shape().dim(0), outputDim))
-            && in.shape().dim(1) == inputDim,
+            && in.shape().dim(1) == inputDim
+            && (bias == null || bias.shape().elements() == outputDim),
         "linear",
         out,
         weight);
@@ -134,7 +136,20 @@ final class OnnxDecoderOps implements DecoderOps {
         "rope",
         inOut,
         positions);
+    if (headDim % 2 != 0) {
+      throw new InferenceException(
+          ErrorCode.UNSUPPORTED_OPERATION,
+          "ONNX Runtime rotates heads of an even size, not of " + headDim + ".");
+    }
     requirePositions(positions, rope);
+    if (tokens > rope.positions()) {
+      // The runtime wants a table of at least as many positions as there are rows.
+      for (long from = 0; from < tokens; from += rope.positions()) {
+        long to = Math.min(from + rope.positions(), tokens);
+        rope(inOut.slice(0, from, to), positions.slice(0, from, to), rope);
+      }
+      return;
+    }
     String form = "rope %d %d ".formatted(heads, headDim) + ropeForm(rope);
     Supplier<Graph> graph =
         () -> {
@@ -497,7 +512,9 @@ final class OnnxDecoderOps implements DecoderOps {
   }
 
   private static OnnxTensor matrix(Tensor weight) {
-    if (weight.shape().rank() != 2 || !weight.layout().isContiguous()) {
+    if (weight.dtype() == DType.I32
+        || weight.shape().rank() != 2
+        || !weight.layout().isContiguous()) {
       throw new InferenceException(
           ErrorCode.UNSUPPORTED_OPERATION,
           "The ONNX backend needs a weight matrix without gaps, not "

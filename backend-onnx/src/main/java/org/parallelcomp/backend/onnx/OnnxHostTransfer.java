@@ -10,7 +10,7 @@ import org.parallelcomp.api.tensor.Tensor;
 final class OnnxHostTransfer implements HostTransfer {
   @Override
   public void copyFromHost(Tensor target, float[] source) {
-    requireLength(target, source.length);
+    requireWritable(target, source.length);
     Rows rows = Rows.floats(target);
     for (int row = 0; row < rows.count(); row++) {
       rows.write(row, source, row * rows.length());
@@ -19,7 +19,7 @@ final class OnnxHostTransfer implements HostTransfer {
 
   @Override
   public void copyFromHost(Tensor target, int[] source) {
-    requireLength(target, source.length);
+    requireWritable(target, source.length);
     Rows rows = Rows.ints(target);
     for (int row = 0; row < rows.count(); row++) {
       rows.write(row, source, row * rows.length());
@@ -76,7 +76,11 @@ final class OnnxHostTransfer implements HostTransfer {
     }
   }
 
-  private static void requireLength(Tensor target, int length) {
+  private static void requireWritable(Tensor target, int length) {
+    if (OnnxTensor.of(target).storage().isReadOnly()) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL, "A tensor that was loaded from a file cannot be overwritten.");
+    }
     if (target.shape().elements() != length) {
       throw new InferenceException(
           ErrorCode.INVALID_ARGUMENT,

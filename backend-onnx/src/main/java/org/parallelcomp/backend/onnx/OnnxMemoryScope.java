@@ -72,7 +72,15 @@ final class OnnxMemoryScope implements MemoryScope {
   @Override
   public synchronized Tensor allocate(DType dtype, Shape shape) {
     requireOpen();
-    long bytes = dtype.bytes(shape.elements());
+    long bytes;
+    try {
+      bytes = dtype.bytes(shape.elements());
+    } catch (ArithmeticException e) {
+      throw new InferenceException(
+          ErrorCode.OUT_OF_MEMORY,
+          "No memory has as many bytes as " + dtype + shape + " needs.",
+          e);
+    }
     try {
       MemorySegment storage = arena.allocate(Math.max(1, bytes), ALIGNMENT_BYTES);
       ownBytes += bytes;

@@ -20,9 +20,14 @@ import org.parallelcomp.backend.onnx.runtime.OrtTensor;
  */
 record OnnxTensor(OnnxMemoryScope owner, MemorySegment storage, DType dtype, Layout layout)
     implements Tensor {
-  /** Returns a tensor as this backend's own. */
+  /** Returns a tensor as this backend's own, whose memory must be there still. */
   static OnnxTensor of(Tensor tensor) {
     if (tensor instanceof OnnxTensor onnx) {
+      if (!onnx.storage.scope().isAlive()) {
+        throw new InferenceException(
+            ErrorCode.INTERNAL,
+            "A tensor " + onnx.dtype + onnx.shape() + " is used after its scope was closed.");
+      }
       return onnx;
     }
     throw new InferenceException(

@@ -76,7 +76,7 @@ final class Rows {
     OnnxTensor onnx = OnnxTensor.of(tensor);
     if (onnx.dtype() != dtype) {
       throw new InferenceException(
-          ErrorCode.UNSUPPORTED_OPERATION,
+          ErrorCode.INTERNAL,
           "The ONNX backend needs " + dtype + " here, not " + onnx.dtype() + tensor.shape() + ".");
     }
     return new Rows(onnx.storage(), onnx.startByte(), dims, strideBytes);
@@ -155,6 +155,10 @@ final class Rows {
 
   /** Copies a part of a row to an array. */
   void readPart(long row, int from, int numbers, float[] to, int at) {
+    if (numbers == 0) {
+      // A tensor without elements has rows, but no memory where they would start.
+      return;
+    }
     long start = byteOf(row) + from * stepBytes;
     if (stepBytes == 4) {
       MemorySegment.copy(storage, FLOAT, start, to, at, numbers);
@@ -172,6 +176,9 @@ final class Rows {
 
   /** Copies an array to a part of a row. */
   void writePart(long row, int to, int numbers, float[] from, int at) {
+    if (numbers == 0) {
+      return;
+    }
     long start = byteOf(row) + to * stepBytes;
     if (stepBytes == 4) {
       MemorySegment.copy(from, at, storage, FLOAT, start, numbers);
