@@ -177,14 +177,14 @@ class BadInputTest {
         refusal(
             USER,
             "There is no budget 'token'; did you mean 'tokens'? There is: bytes, everything,"
-                + " fraction, tokens.",
+                + " fraction, per-layer, pyramid, shared-tokens, tokens.",
             "--policy",
             "budget=token"),
         refusal(
             USER,
             "There is no kind of policy 'budgets'; did you mean 'budget'? There is: budget,"
-                + " calibration, chunk-eviction, chunk-scorer, chunking, merge, selector,"
-                + " token-scorer.",
+                + " calibration, chunk-eviction, chunk-scorer, chunking, merge, schedule,"
+                + " selector, token-scorer.",
             "--policy",
             "budgets=tokens"),
         refusal(
