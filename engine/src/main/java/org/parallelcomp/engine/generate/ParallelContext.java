@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -417,12 +418,17 @@ final class ParallelContext {
   private Context reread(SortedMap<Integer, Scored> kept) {
     var keptChunks = new ArrayList<Context.KeptChunk>();
     var texts = new ArrayList<int[]>();
-    kept.forEach(
-        (chunk, scored) -> {
-          texts.add(request.idsOf(chunks.get(chunk)));
-          keptChunks.add(new Context.KeptChunk(chunk, scored.selfInformation(), allKept(chunk)));
-          scored.cache().close();
-        });
+    int readTo = 0;
+    for (Map.Entry<Integer, Scored> entry : kept.entrySet()) {
+      Chunk chunk = chunks.get(entry.getKey());
+      // Overlapping chunks share tokens, which one text holds once.
+      int from = Math.max(chunk.fromToken(), readTo);
+      texts.add(Arrays.copyOfRange(request.textIds(), from, chunk.toToken()));
+      readTo = chunk.toToken();
+      double selfInformation = entry.getValue().selfInformation();
+      keptChunks.add(new Context.KeptChunk(chunk.index(), selfInformation, allKept(chunk.index())));
+      entry.getValue().cache().close();
+    }
     return PlainContext.of(
         request,
         ChunkPrefill.concat(texts.toArray(int[][]::new)),

@@ -209,4 +209,25 @@ class PipelineLawsTest {
       assertTrue(failure.getMessage().contains("keep fewer chunks"), failure.getMessage());
     }
   }
+
+  @Test
+  void rereadReadsWhatOverlappingChunksShareOnce() {
+    Plan overlapping =
+        model
+            .catalog
+            .preset("parallelcomp-reread")
+            .plan()
+            .with(PolicyKind.CHUNKING, PolicySpec.parse("overlapping(tokens=200, overlap=70)"))
+            .with(PolicyKind.CHUNK_EVICTION, PolicySpec.of("all"));
+    int[] ids = Arrays.copyOf(textIds, 500);
+    try (MemoryScope scope = model.scope.child("run")) {
+      ContextRequest request = model.request(scope, overlapping, prompt, ids, 8);
+      Context context = ParallelContext.build(request, request.chunks());
+      assertEquals(4, context.keptChunks().size());
+      assertEquals(500, context.contextTokens());
+      assertEquals(List.of(200, 330, 460, 500), context.chunkEnds());
+      int from = prompt.prefix().length;
+      assertArrayEquals(ids, Arrays.copyOfRange(context.pendingIds(), from, from + 500));
+    }
+  }
 }
