@@ -233,37 +233,49 @@ struct SplitBlock {
     __threadfence();
     int lane = threadIdx.x % 32;
     auto greater = [](float a, float b) { return fmaxf(a, b); };
+    constexpr int AT_ONCE = 32;
+    int quads = headDim / 4;
     for (int h = threadIdx.x / 32; h < group(); h += blockDim.x / 32) {
-      float most[2], weight[2];
+      const float4* parts = reinterpret_cast<const float4*>(partOutput(head(h), 0));
+      float most[2], sums[2], weight[2];
 #pragma unroll
       for (int i = 0; i < 2; i++) {
         int p = lane + 32 * i;
         most[i] = p < splits ? __ldcg(partStatistics(head(h), p)) : -INFINITE;
+        sums[i] = p < splits ? __ldcg(partStatistics(head(h), p) + 1) : 0;
       }
+      // The outputs are asked for before the weights are known.
+      float4 y[AT_ONCE];
+      auto load = [&](int first, int quad) {
+#pragma unroll
+        for (int p = 0; p < AT_ONCE; p++) {
+          y[p] = make_float4(0, 0, 0, 0);
+          if (first + p < splits && quad < quads) y[p] = __ldcg(parts + (first + p) * quads + quad);
+        }
+      };
+      load(0, lane);
       float all = reduceWarp(fmaxf(most[0], most[1]), greater);
       float sum = 0;
 #pragma unroll
       for (int i = 0; i < 2; i++) {
-        int p = lane + 32 * i;
-        weight[i] = p < splits && all != -INFINITE ? fastExp2(most[i] - all) : 0;
-        if (p < splits) sum += weight[i] * __ldcg(partStatistics(head(h), p) + 1);
+        weight[i] = all == -INFINITE ? 0 : fastExp2(most[i] - all);
+        sum += weight[i] * sums[i];
       }
       sum = reduceWarp(sum, Sum());
       float inverse = all == -INFINITE ? 0 : 1 / sum;
-      const float4* parts = reinterpret_cast<const float4*>(partOutput(head(h), 0));
-      int quads = headDim / 4;
-      for (int i = lane; i < (quads + 31) / 32 * 32; i += 32) {
+      for (int quad = lane; quad < (quads + 31) / 32 * 32; quad += 32) {
         float4 x = make_float4(0, 0, 0, 0);
-#pragma unroll 16
-        for (int p = 0; p < splits; p++) {
-          float w = __shfl_sync(ALL_LANES, p < 32 ? weight[0] : weight[1], p % 32);
-          if (i < quads) {
-            float4 y = __ldcg(parts + p * quads + i);
-            x = make_float4(x.x + w * y.x, x.y + w * y.y, x.z + w * y.z, x.w + w * y.w);
+        for (int first = 0; first < splits; first += AT_ONCE) {
+          if (first > 0 || quad != lane) load(first, quad);
+#pragma unroll
+          for (int p = 0; p < AT_ONCE; p++) {
+            float w = __shfl_sync(ALL_LANES, first == 0 ? weight[0] : weight[1], p);
+            x = make_float4(x.x + w * y[p].x, x.y + w * y[p].y, x.z + w * y[p].z,
+                            x.w + w * y[p].w);
           }
         }
-        if (i < quads) {
-          float* to = output(head(h)) + 4 * i;
+        if (quad < quads) {
+          float* to = output(head(h)) + 4 * quad;
           to[0] = x.x * inverse, to[1] = x.y * inverse;
           to[2] = x.z * inverse, to[3] = x.w * inverse;
         }
