@@ -118,6 +118,7 @@ final class CpuTensorOps implements TensorOps {
 
   @Override
   public Tensor softmax(Tensor a) {
+    double[] exponentials = new double[a.shape().intDim(-1)];
     return mapRows(
         a,
         (out, in) -> {
@@ -126,11 +127,12 @@ final class CpuTensorOps implements TensorOps {
             max = Math.max(max, x);
           }
           double sum = 0;
-          for (float x : in) {
-            sum += Math.exp((double) x - max);
+          for (int i = 0; i < in.length; i++) {
+            exponentials[i] = Math.exp((double) in[i] - max);
+            sum += exponentials[i];
           }
           for (int i = 0; i < in.length; i++) {
-            out[i] = (float) (Math.exp((double) in[i] - max) / sum);
+            out[i] = (float) (exponentials[i] / sum);
           }
         });
   }
@@ -150,23 +152,34 @@ final class CpuTensorOps implements TensorOps {
     Rows rowsB = Rows.broadcast(b, append(append(batch, inner), columns));
     Rows out = Rows.floats(result);
     float[] rowA = new float[inner];
-    float[] rowB = new float[columns];
+    float[][] matrixB = new float[inner][columns];
+    float[] rowOut = new float[columns];
     double[] sums = new double[columns];
     for (long row = 0; row < out.count(); row++) {
+      if (row % rows == 0) {
+        // Read once for all rows of a, which are many where policies multiply.
+        for (int k = 0; k < inner; k++) {
+          rowsB.read(row / rows * inner + k, matrixB[k], 0);
+        }
+      }
       rowsA.read(row, rowA, 0);
       Arrays.fill(sums, 0);
       for (int k = 0; k < inner; k++) {
-        rowsB.read(row / rows * inner + k, rowB, 0);
-        for (int column = 0; column < columns; column++) {
-          sums[column] += (double) rowA[k] * rowB[column];
-        }
+        addProduct(sums, rowA[k], matrixB[k]);
       }
       for (int column = 0; column < columns; column++) {
-        rowB[column] = (float) sums[column];
+        rowOut[column] = (float) sums[column];
       }
-      out.write(row, rowB, 0);
+      out.write(row, rowOut, 0);
     }
     return result;
+  }
+
+  /** A loop of its own, which HotSpot turns into vector instructions. */
+  private static void addProduct(double[] sums, double factor, float[] row) {
+    for (int i = 0; i < row.length; i++) {
+      sums[i] += factor * row[i];
+    }
   }
 
   @Override
