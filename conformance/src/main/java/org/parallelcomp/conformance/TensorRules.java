@@ -443,6 +443,9 @@ abstract class TensorRules extends Rules {
               calls.put("top-k of too many", () -> ops.topK(x, 7));
               calls.put("top-k of fewer than none", () -> ops.topK(x, -1));
               calls.put("greatest of nothing", () -> ops.argMax(x.slice(1, 2, 2)));
+              calls.put("matrix that is not square", () -> ops.choleskySolve(x, x));
+              calls.put("right-hand side", () -> ops.choleskySolve(b.normal(3, 3), x));
+              calls.put("constant", () -> ops.constant(Shape.of(2, 2), new float[3]));
               calls.put("even kernel", () -> ops.averagePool1d(x, 4));
               calls.put("no kernel", () -> ops.maxPool1d(x, 0));
               calls.put("gather", () -> ops.gather(x, b.ints(new int[3], 3, 1)));

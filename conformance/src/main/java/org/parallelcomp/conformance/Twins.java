@@ -114,6 +114,20 @@ final class Twins {
     }
   }
 
+  /** Runs on the backend alone where a call is supported; where not, it must be refused. */
+  void runOrRefuse(OpCall call, String name, Consumer<Bench> program) {
+    if (backend.supports(call)) {
+      run(name, program);
+      return;
+    }
+    try (Bench bench = new Bench(backend, files, seed(name, 0))) {
+      assertRefused(
+          ErrorCode.UNSUPPORTED_OPERATION,
+          name + ", which the backend says it does not support",
+          () -> program.accept(bench));
+    }
+  }
+
   /** Asserts that a call is refused with a code and a message. */
   static void assertRefused(ErrorCode code, String name, Executable call) {
     InferenceException refusal = refusal(name, call);

@@ -246,9 +246,7 @@ final class ReferenceTensorOps implements TensorOps {
   public Tensor choleskySolve(Tensor a, Tensor b) {
     int n = a.shape().intDim(-1);
     int columns = b.shape().intDim(-1);
-    if (a.shape().dim(-2) != n || b.shape().dim(-2) != n) {
-      throw new IllegalArgumentException("cannot solve " + a.shape() + " for " + b.shape());
-    }
+    Require.fits(a.shape().dim(-2) == n && b.shape().dim(-2) == n, "choleskySolve", a, b);
     Shape batch = broadcast(leading(a.shape()), leading(b.shape()));
     double[] matrices = expanded(a, join(batch, n, n));
     double[] x = expanded(b, join(batch, n, columns));
@@ -409,9 +407,8 @@ final class ReferenceTensorOps implements TensorOps {
 
   @Override
   public Tensor constant(Shape shape, float[] numbers) {
-    if (shape.elements() != numbers.length) {
-      throw new IllegalArgumentException(numbers.length + " numbers do not fill " + shape);
-    }
+    Require.holds(
+        shape.elements() == numbers.length, numbers.length + " numbers do not fill " + shape + ".");
     return result(shape, IntStream.range(0, numbers.length).mapToDouble(i -> numbers[i]).toArray());
   }
 
