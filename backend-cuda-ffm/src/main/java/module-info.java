@@ -5,4 +5,7 @@
 module org.parallelcomp.backend.cuda.ffm {
   requires org.parallelcomp.api;
   requires static org.jspecify;
+
+  provides org.parallelcomp.api.backend.BackendProvider with
+      org.parallelcomp.backend.cuda.CudaBackendProvider;
 }

@@ -121,14 +121,14 @@ public final class MatrixProducts extends NativeOwner {
   /**
    * Puts a product into the stream.
    *
+   * <p>One at a time: a product may be several launches that hand on partial sums in the workspace,
+   * and another thread's must not come between.
+   *
    * @param accumulate whether it is added to what stands in the output
    */
-  public void multiply(Key key, long out, long weight, long in, boolean accumulate) {
+  public synchronized void multiply(Key key, long out, long weight, long in, boolean accumulate) {
     stream.context().makeCurrent();
-    Plan plan;
-    synchronized (this) {
-      plan = plans.computeIfAbsent(key, this::plan);
-    }
+    Plan plan = plans.computeIfAbsent(key, this::plan);
     Library.CUBLAS_LT.check(
         "cublasLtMatmul",
         CublasLt.cublasLtMatmul(

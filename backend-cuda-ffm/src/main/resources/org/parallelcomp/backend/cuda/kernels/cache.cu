@@ -1,14 +1,14 @@
 // Operations on the ragged key-value cache: slots [slots, headDim], a run of slots per kv head.
 #include "common.cuh"
 
-// Writes tokens behind those of each head; eight numbers per thread, blockIdx.y is the head.
+// Writes tokens behind those of each head; up to eight numbers per thread, blockIdx.y is the head.
 template <typename In, typename Cache>
 static void append(Cache* keysOut, Cache* valuesOut, int* positionsOut, const In* keys,
                    const In* values, const int* positions, const int* firstSlots, int tokens,
                    int headDim, int64 keyRow, int64 keyHead, int64 valueRow, int64 valueHead) {
   letNextKernelStart();
   awaitPreviousKernel();
-  int groups = headDim / 8;
+  int groups = (headDim + 7) / 8;
   int64 i = globalThread();
   int token = (int)(i / groups);
   if (token >= tokens) return;
@@ -16,6 +16,10 @@ static void append(Cache* keysOut, Cache* valuesOut, int* positionsOut, const In
   int head = blockIdx.y;
   int64 slot = firstSlots[head] + token;
   auto move = [&](Cache* out, const In* in) {
+    if (headDim % 8 != 0) {
+      for (int k = 0; k < 8 && first + k < headDim; k++) out[k] = fromFloat<Cache>(toFloat(in[k]));
+      return;
+    }
     float x[8];
     load8Anywhere(in, x);
     store8(out, x);

@@ -1,0 +1,169 @@
+package org.parallelcomp.backend.cuda;
+
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.parallelcomp.api.backend.AttentionOps;
+import org.parallelcomp.api.backend.Backend;
+import org.parallelcomp.api.backend.BackendInfo;
+import org.parallelcomp.api.backend.CacheOps;
+import org.parallelcomp.api.backend.DecoderOps;
+import org.parallelcomp.api.backend.FileRegion;
+import org.parallelcomp.api.backend.HostTransfer;
+import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.backend.OpCall;
+import org.parallelcomp.api.backend.TensorOps;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.api.tensor.Shape;
+import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.cuda.ffi.CudaDevice;
+
+/** One open device: a memory tree, a stream of work, and an upload stream beside it. */
+final class CudaBackend implements Backend {
+  private final CudaInstallation installation;
+  private final CudaRuntime runtime;
+  private final CudaMemoryScope memory;
+  private final Moves moves;
+  private final FileUploads uploads;
+  private final CudaHostTransfer host;
+  private final CudaDecoderOps decoder;
+  private final CudaAttentionOps attention;
+  private final CudaCacheOps cache;
+  private boolean closed;
+
+  private CudaBackend(CudaInstallation installation, CudaRuntime runtime) {
+    this.installation = installation;
+    this.runtime = runtime;
+    this.memory = new CudaMemoryScope(runtime, "backend", null);
+    this.moves = new Moves(runtime);
+    this.uploads = new FileUploads(runtime);
+    this.host = new CudaHostTransfer(runtime, moves);
+    this.decoder = new CudaDecoderOps(runtime, moves);
+    this.attention = new CudaAttentionOps(runtime);
+    this.cache = new CudaCacheOps(runtime);
+  }
+
+  /** Opens a device and compiles the kernels that are not in the cache. */
+  static CudaBackend open(CudaInstallation installation, CudaDevice device) {
+    CudaRuntime runtime = CudaRuntime.open(device);
+    try {
+      runtime.compileAll();
+      return new CudaBackend(installation, runtime);
+    } catch (RuntimeException | Error e) {
+      runtime.close();
+      throw e;
+    }
+  }
+
+  @Override
+  public BackendInfo info() {
+    CudaDevice device = runtime.context().device();
+    Map<String, String> facts = new LinkedHashMap<>();
+    facts.put("device", Integer.toString(device.ordinal()));
+    facts.put("computeCapability", device.computeCapability());
+    facts.put("multiprocessors", Integer.toString(device.multiprocessors()));
+    installation.found().forEach((library, version) -> facts.put(library.title(), version));
+    facts.put("peakBytes", Long.toString(runtime.context().peakBytes()));
+    return new BackendInfo(
+        CudaBackendProvider.ID,
+        device.name(),
+        1,
+        device.totalBytes(),
+        runtime.context().freeBytes(),
+        Collections.unmodifiableMap(facts));
+  }
+
+  @Override
+  public boolean supports(OpCall call) {
+    return switch (call.operation()) {
+      case EMBED, LINEAR ->
+          call.dtypes().stream()
+              .allMatch(
+                  dtype ->
+                      call.shapes().stream()
+                          .allMatch(shape -> CudaDecoderOps.isWeightType(dtype, shape)));
+      case ROPE -> call.shapes().stream().allMatch(shape -> shape.dim(-1) % 2 == 0);
+      case ATTEND, ATTENTION_MASS ->
+          call.dtypes().stream()
+              .allMatch(
+                  dtype ->
+                      call.shapes().stream()
+                          .allMatch(shape -> CudaAttentionOps.isSupported(dtype, shape)));
+      case CACHE -> call.dtypes().stream().allMatch(CudaCacheOps::isCacheType);
+    };
+  }
+
+  @Override
+  public MemoryScope openScope(String name) {
+    return memory.child(name);
+  }
+
+  @Override
+  public Tensor load(MemoryScope scope, FileRegion region, DType dtype, Shape shape) {
+    if (dtype.bytes(shape.elements()) != region.sizeBytes()) {
+      throw new InferenceException(
+          ErrorCode.CORRUPT_FILE,
+          "A tensor "
+              + dtype
+              + shape
+              + " takes "
+              + dtype.bytes(shape.elements())
+              + " bytes, but its region of "
+              + region.file()
+              + " has "
+              + region.sizeBytes()
+              + ".");
+    }
+    CudaTensor tensor = CudaMemoryScope.of(scope).allocateUndefined(dtype, shape);
+    uploads.upload(region, tensor.address());
+    return new CudaTensor(tensor.storage(), dtype, tensor.layout(), true);
+  }
+
+  @Override
+  public HostTransfer host() {
+    return host;
+  }
+
+  @Override
+  public TensorOps tensorOps(MemoryScope results) {
+    return new CudaTensorOps(runtime, moves, CudaMemoryScope.of(results));
+  }
+
+  @Override
+  public DecoderOps decoder() {
+    return decoder;
+  }
+
+  @Override
+  public AttentionOps attention() {
+    return attention;
+  }
+
+  @Override
+  public CacheOps cache() {
+    return cache;
+  }
+
+  /** Returns the conversions, for measurements. */
+  Moves moves() {
+    return moves;
+  }
+
+  /** Returns the runtime, for measurements. */
+  CudaRuntime runtime() {
+    return runtime;
+  }
+
+  @Override
+  public synchronized void close() {
+    if (!closed) {
+      closed = true;
+      uploads.close();
+      memory.close();
+      attention.close();
+      runtime.close();
+    }
+  }
+}

@@ -1,0 +1,315 @@
+package org.parallelcomp.backend.cuda;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Arrays;
+import org.parallelcomp.api.backend.CacheOps;
+import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.backend.Rope;
+import org.parallelcomp.api.cache.KvLayer;
+import org.parallelcomp.api.cache.TokenSelection;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.api.tensor.Shape;
+import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.cuda.SharedConstants.Lease;
+import org.parallelcomp.backend.cuda.ffi.CudaFunction.Grid;
+import org.parallelcomp.backend.cuda.ffi.LaunchArguments;
+
+/**
+ * Key-value caches. Which tokens are kept is known to the device only, so a selection's positions
+ * are not checked here.
+ */
+final class CudaCacheOps implements CacheOps {
+  private static final int THREADS = 256;
+  private static final int MOVE_BYTES = 16;
+
+  private final CudaRuntime runtime;
+
+  CudaCacheOps(CudaRuntime runtime) {
+    this.runtime = runtime;
+  }
+
+  /** Returns whether keys and values may have this type. */
+  static boolean isCacheType(DType dtype) {
+    return dtype == DType.F32 || dtype == DType.F16 || dtype == DType.BF16;
+  }
+
+  @Override
+  public KvLayer allocate(MemoryScope scope, DType dtype, int[] capacities, int headDim) {
+    if (!isCacheType(dtype)) {
+      throw new InferenceException(
+          ErrorCode.UNSUPPORTED_OPERATION,
+          "The CUDA backend keeps keys and values as F32, F16 or BF16, not as " + dtype + ".");
+    }
+    CudaMemoryScope owner = CudaMemoryScope.of(scope);
+    long slots = Arrays.stream(capacities).asLongStream().sum();
+    // Slots without a token are never read, so nothing has to be cleared.
+    var parts = new ArrayList<CudaTensor>();
+    try {
+      parts.add(owner.allocateUndefined(dtype, Shape.of(slots, headDim)));
+      parts.add(owner.allocateUndefined(dtype, Shape.of(slots, headDim)));
+      parts.add(owner.allocateUndefined(DType.I32, Shape.of(slots)));
+      return new KvLayer(parts.get(0), parts.get(1), parts.get(2), capacities);
+    } catch (RuntimeException e) {
+      parts.forEach(owner::free);
+      throw e;
+    }
+  }
+
+  @Override
+  public void append(KvLayer layer, Tensor keys, Tensor values, Tensor positions) {
+    int tokens = keys.shape().intDim(0);
+    int kvHeads = layer.kvHeads();
+    int headDim = layer.headDim();
+    Shape expected = Shape.of(tokens, kvHeads, headDim);
+    if (!keys.shape().equals(expected)
+        || !values.shape().equals(expected)
+        || positions.shape().elements() != tokens) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "Keys "
+              + keys.shape()
+              + ", values "
+              + values.shape()
+              + " and positions "
+              + positions.shape()
+              + " cannot be appended to "
+              + kvHeads
+              + " kv heads of "
+              + headDim
+              + ".");
+    }
+    int[] firstSlots = new int[kvHeads];
+    for (int head = 0; head < kvHeads; head++) {
+      requireRoom(layer, head, tokens);
+      firstSlots[head] = layer.firstSlot(head) + layer.tokens(head);
+    }
+    CudaTensor fromKeys = CudaTensor.floats(keys).gapless("a key");
+    CudaTensor fromValues = CudaTensor.floats(values).gapless("a value");
+    if (tokens > 0) {
+      try (Lease slots = runtime.constant(firstSlots)) {
+        runtime.launch(
+            KernelSource.CACHE,
+            "append_f32_" + Moves.suffix(layer.keys().dtype()),
+            new Grid(((long) tokens * ((headDim + 7) / 8) + THREADS - 1) / THREADS, kvHeads, 1),
+            THREADS,
+            0,
+            LaunchArguments.begin()
+                .address(address(layer.keys()))
+                .address(address(layer.values()))
+                .address(address(layer.positions()))
+                .address(fromKeys.address())
+                .address(fromValues.address())
+                .address(CudaTensor.ints(positions).address())
+                .address(slots.address())
+                .number(tokens)
+                .number(kvHeads)
+                .number(headDim)
+                .number(fromKeys.stride(0))
+                .number(fromKeys.stride(1))
+                .number(fromValues.stride(0))
+                .number(fromValues.stride(1)));
+      }
+    }
+    for (int head = 0; head < kvHeads; head++) {
+      layer.setTokens(head, layer.tokens(head) + tokens);
+    }
+  }
+
+  @Override
+  public KvLayer compact(
+      MemoryScope scope, KvLayer source, int fromToken, TokenSelection selection) {
+    int kvHeads = source.kvHeads();
+    if (selection.kvHeads() != kvHeads) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "A selection of "
+              + selection.kvHeads()
+              + " heads cannot compact a layer of "
+              + kvHeads
+              + ".");
+    }
+    for (int head = 0; head < kvHeads; head++) {
+      requireTokens(source, head, fromToken, selection.tokens());
+    }
+    int[] kept = selection.keptTokens();
+    KvLayer target = allocate(scope, source.keys().dtype(), kept, source.headDim());
+    int[] offsets = CudaTensorOps.offsets(kept);
+    Move[] moves = new Move[kvHeads];
+    for (int head = 0; head < kvHeads; head++) {
+      moves[head] =
+          new Move(
+              target.firstSlot(head),
+              source.firstSlot(head) + fromToken,
+              kept[head],
+              offsets[head]);
+    }
+    long indices = selection.indices().map(i -> CudaTensor.ints(i).address()).orElse(0L);
+    move(target, source, moves, indices);
+    for (int head = 0; head < kvHeads; head++) {
+      target.setTokens(head, kept[head]);
+    }
+    return target;
+  }
+
+  @Override
+  public void concatenate(KvLayer target, KvLayer source) {
+    int kvHeads = target.kvHeads();
+    if (kvHeads != source.kvHeads()
+        || target.headDim() != source.headDim()
+        || target.keys().dtype() != source.keys().dtype()) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "Layers of "
+              + target.keys().dtype()
+              + target.keys().shape()
+              + " and "
+              + source.keys().dtype()
+              + source.keys().shape()
+              + " cannot be concatenated.");
+    }
+    Move[] moves = new Move[kvHeads];
+    for (int head = 0; head < kvHeads; head++) {
+      requireRoom(target, head, source.tokens(head));
+      moves[head] =
+          new Move(
+              target.firstSlot(head) + target.tokens(head),
+              source.firstSlot(head),
+              source.tokens(head),
+              0);
+    }
+    move(target, source, moves, 0);
+    for (int head = 0; head < kvHeads; head++) {
+      target.setTokens(head, target.tokens(head) + source.tokens(head));
+    }
+  }
+
+  /**
+   * Slots of one head to be copied.
+   *
+   * @param target the first slot that is written
+   * @param source the slot from which indices count
+   * @param count how many
+   * @param index where the head's indices begin
+   */
+  private record Move(int target, int source, int count, int index) {}
+
+  private Lease upload(Move[] moves) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment list = arena.allocate((long) MOVE_BYTES * moves.length, 4);
+      for (int i = 0; i < moves.length; i++) {
+        long at = (long) MOVE_BYTES * i;
+        list.set(ValueLayout.JAVA_INT, at, moves[i].target);
+        list.set(ValueLayout.JAVA_INT, at + 4, moves[i].source);
+        list.set(ValueLayout.JAVA_INT, at + 8, moves[i].count);
+        list.set(ValueLayout.JAVA_INT, at + 12, moves[i].index);
+      }
+      return runtime.constant(list);
+    }
+  }
+
+  private void move(KvLayer target, KvLayer source, Move[] moves, long indices) {
+    int most = Arrays.stream(moves).mapToInt(Move::count).max().orElse(0);
+    if (most == 0) {
+      return;
+    }
+    int rowBytes = Math.toIntExact(source.keys().dtype().bytes(source.headDim()));
+    try (Lease list = upload(moves)) {
+      runtime.launch(
+          KernelSource.CACHE,
+          "move_tokens",
+          new Grid(((long) most * ((rowBytes + 15) / 16) + THREADS - 1) / THREADS, moves.length, 1),
+          THREADS,
+          0,
+          LaunchArguments.begin()
+              .address(address(target.keys()))
+              .address(address(target.values()))
+              .address(address(target.positions()))
+              .address(address(source.keys()))
+              .address(address(source.values()))
+              .address(address(source.positions()))
+              .address(list.address())
+              .address(indices)
+              .number(rowBytes));
+    }
+  }
+
+  @Override
+  public void rerotate(KvLayer layer, int firstPosition, Rope rope) {
+    if (firstPosition < 0 || firstPosition + layer.maxTokens() > rope.positions()) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          layer.maxTokens()
+              + " keys from position "
+              + firstPosition
+              + " on exceed the "
+              + rope.positions()
+              + " positions of the rotary table.");
+    }
+    if (layer.maxTokens() == 0) {
+      return;
+    }
+    Move[] heads = new Move[layer.kvHeads()];
+    for (int head = 0; head < heads.length; head++) {
+      heads[head] = new Move(layer.firstSlot(head), 0, layer.tokens(head), 0);
+    }
+    try (Lease list = upload(heads)) {
+      runtime.launch(
+          KernelSource.CACHE,
+          "rerotate_" + Moves.suffix(layer.keys().dtype()),
+          new Grid((layer.maxTokens() + 7) / 8, heads.length, 1),
+          THREADS,
+          0,
+          LaunchArguments.begin()
+              .address(address(layer.keys()))
+              .address(address(layer.positions()))
+              .address(list.address())
+              .number(firstPosition)
+              .address(CudaTensor.floats(rope.cosines()).contiguous("cosines").address())
+              .address(CudaTensor.floats(rope.sines()).contiguous("sines").address())
+              .number(layer.headDim())
+              .number(rope.rotaryDims() / 2)
+              .number(rope.style().ordinal()));
+    }
+  }
+
+  private static long address(Tensor tensor) {
+    return CudaTensor.of(tensor).address();
+  }
+
+  private static void requireRoom(KvLayer layer, int head, int tokens) {
+    if (tokens > layer.capacity(head) - layer.tokens(head)) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "Head "
+              + head
+              + " of a cache holds "
+              + layer.tokens(head)
+              + " of "
+              + layer.capacity(head)
+              + " tokens; there is no room for "
+              + tokens
+              + " more.");
+    }
+  }
+
+  private static void requireTokens(KvLayer layer, int head, int fromToken, int count) {
+    if (fromToken < 0 || count > layer.tokens(head) - fromToken) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "Head "
+              + head
+              + " of a cache holds "
+              + layer.tokens(head)
+              + " tokens; a selection asks for "
+              + count
+              + " from token "
+              + fromToken
+              + " on.");
+    }
+  }
+}
