@@ -17,8 +17,14 @@ enum Bound {
   SINGLE(1e-10),
   /** Attention over F32, whose exponents magnify the error of the products. */
   ATTENTION(1e-8),
-  /** Weights or cache of 16 bits, which may be multiplied as such. */
+  /** Weights of F16, which may be multiplied as such. */
   HALF(1e-6),
+  /** Attention over F16, which may be multiplied as such. */
+  ATTENTION_HALF(4e-6),
+  /** Weights of BF16, which may be multiplied as such: three bits less than F16. */
+  BRAIN(1e-5),
+  /** Attention over BF16, which may be multiplied as such: 64 times that over F16. */
+  ATTENTION_BRAIN(2.56e-4),
   /** Block-quantised weights, for which activations may be rounded to 8 bits. */
   BLOCK(5e-4);
 
@@ -37,11 +43,20 @@ enum Bound {
 
   /** Returns the bound of a product with weights of a type. */
   static Bound ofWeights(DType dtype) {
-    return dtype.isBlock() ? BLOCK : dtype == DType.F32 ? SINGLE : HALF;
+    return switch (dtype) {
+      case F32 -> SINGLE;
+      case F16 -> HALF;
+      case BF16 -> BRAIN;
+      default -> BLOCK;
+    };
   }
 
   /** Returns the bound of attention over a cache of a type. */
   static Bound ofCache(DType dtype) {
-    return dtype == DType.F32 ? ATTENTION : HALF;
+    return switch (dtype) {
+      case F16 -> ATTENTION_HALF;
+      case BF16 -> ATTENTION_BRAIN;
+      default -> ATTENTION;
+    };
   }
 }
