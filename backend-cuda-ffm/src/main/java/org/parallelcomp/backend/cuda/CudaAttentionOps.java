@@ -12,16 +12,19 @@ import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.evidence.HeadReduction;
 import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.api.tensor.Layout;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.backend.cuda.SharedConstants.Lease;
 import org.parallelcomp.backend.cuda.ffi.CudaFunction.Grid;
 import org.parallelcomp.backend.cuda.ffi.DeviceMemory;
+import org.parallelcomp.backend.cuda.ffi.FusedAttention;
 import org.parallelcomp.backend.cuda.ffi.LaunchArguments;
 
 /**
- * Attention by kernels of our own. Few rows (decoding) are split over their keys; many rows go in
- * tiles, on the matrix units where the cache is of 16 bits, and in F32 where it is F32.
+ * Attention. Few rows (decoding) are split over their keys by a kernel of our own. Many rows over a
+ * cache of 16 bits go to cuDNN, where it is there and all heads hold as many tokens; where not,
+ * they go in tiles on the matrix units, and over F32 caches in tiles in F32, by kernels of our own.
  */
 final class CudaAttentionOps implements AttentionOps, AutoCloseable {
   /** Greatest head that the kernels hold in a tile. */
@@ -43,13 +46,26 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
   private static final int BLOCKS_PER_MULTIPROCESSOR = 2;
   private static final int COUNTERS = 1 << 14;
 
+  /** Rows from which cuDNN's graph is worth its conversions. */
+  private static final int FUSED_ROWS = 128;
+
+  /** Greatest head of cuDNN's kernel on Hopper. */
+  private static final int MOST_FUSED_HEAD_DIM = 128;
+
   private final CudaRuntime runtime;
+  private final Moves moves;
+  private final @Nullable FusedAttention fused;
 
   /** Zero before and after each launch of the split kernel. */
   private final DeviceMemory counters;
 
-  CudaAttentionOps(CudaRuntime runtime) {
+  /**
+   * @param fused cuDNN's attention, or null where the library is not there
+   */
+  CudaAttentionOps(CudaRuntime runtime, Moves moves, @Nullable FusedAttention fused) {
     this.runtime = runtime;
+    this.moves = moves;
+    this.fused = fused;
     this.counters = runtime.temporary(4L * COUNTERS);
     runtime.stream().clear(counters.address(), 4L * COUNTERS);
   }
@@ -90,6 +106,22 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
       throw new InferenceException(
           ErrorCode.UNSUPPORTED_OPERATION, "Caches of two types cannot be attended to at once.");
     }
+    List<AttendSequence> rest =
+        sequences.stream()
+            .filter(sequence -> !attendFused(to, sums, from, scale, sequence))
+            .toList();
+    if (!rest.isEmpty()) {
+      attendByOwnKernels(to, sums, from, scale, rest, cache);
+    }
+  }
+
+  private void attendByOwnKernels(
+      CudaTensor to,
+      @Nullable CudaTensor sums,
+      CudaTensor queries,
+      float scale,
+      List<AttendSequence> sequences,
+      DType cache) {
     try (Lease sequenceList = sequences(sequences);
         Lease rangeList = ranges(sequences)) {
       int tokens = queries.shape().intDim(0);
@@ -102,12 +134,12 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
               && group <= MOST_GROUP_OF_SPLIT
               && tokens * kvHeads <= COUNTERS;
       if (few) {
-        attendFew(to, sums, from, scale, sequences, sequenceList, rangeList, cache);
+        attendFew(to, sums, queries, scale, sequences, sequenceList, rangeList, cache);
       } else {
         attendMany(
             to,
             sums,
-            from,
+            queries,
             scale,
             sequences.size(),
             maxRows,
@@ -117,6 +149,100 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
             cache);
       }
     }
+  }
+
+  /** Attends by cuDNN and returns true, or does nothing where it cannot serve. */
+  private boolean attendFused(
+      CudaTensor out,
+      @Nullable CudaTensor sums,
+      CudaTensor queries,
+      float scale,
+      AttendSequence sequence) {
+    KvLayer layer = sequence.layer();
+    int rows = sequence.rows();
+    if (fused == null || rows < FUSED_ROWS || !isEven(sequence)) {
+      return false;
+    }
+    int queryHeads = queries.shape().intDim(1);
+    int headDim = queries.shape().intDim(2);
+    DType cache = layer.keys().dtype();
+    // A graph for each power of two, since building one takes long.
+    int mostRows = Integer.highestOneBit(2 * rows - 1);
+    var key =
+        new FusedAttention.Key(
+            cache == DType.BF16 ? FusedAttention.Type.BF16 : FusedAttention.Type.F16,
+            mostRows,
+            layer.capacity(0),
+            queryHeads,
+            layer.kvHeads(),
+            headDim,
+            sequence.causal());
+    CudaTensor ownQueries = queries.slice(0, sequence.firstRow(), sequence.firstRow() + rows);
+    CudaTensor ownOut = out.slice(0, sequence.firstRow(), sequence.firstRow() + rows);
+    int columns = queryHeads * headDim;
+    boolean rowsAreGapless = queries.stride(1) == headDim && out.stride(1) == headDim;
+    if (!rowsAreGapless || !fused.supports(key)) {
+      return false;
+    }
+    Shape padded = Shape.of(queryHeads, mostRows);
+    try (DeviceMemory halfQueries = runtime.temporary(2L * mostRows * columns);
+        DeviceMemory halfOut = runtime.temporary(2L * mostRows * columns);
+        DeviceMemory allSums = runtime.temporary(4L * queryHeads * mostRows);
+        Lease rowCount = runtime.constant(new int[] {rows});
+        Lease keyCount = runtime.constant(new int[] {sequence.toToken()[0]})) {
+      moves.convert(
+          cache,
+          halfQueries.address(),
+          columns,
+          DType.F32,
+          ownQueries.address(),
+          ownQueries.stride(0),
+          rows,
+          columns);
+      fused.attend(
+          key,
+          scale,
+          halfOut.address(),
+          allSums.address(),
+          halfQueries.address(),
+          CudaTensor.of(layer.keys()).address(),
+          CudaTensor.of(layer.values()).address(),
+          rowCount.address(),
+          keyCount.address());
+      moves.convert(
+          DType.F32,
+          ownOut.address(),
+          ownOut.stride(0),
+          cache,
+          halfOut.address(),
+          columns,
+          rows,
+          columns);
+      if (sums != null) {
+        var computed = new CudaTensor(allSums, DType.F32, Layout.contiguous(padded));
+        moves.copy(
+            sums.slice(1, sequence.firstRow(), sequence.firstRow() + rows),
+            computed.slice(1, 0, rows));
+      }
+    }
+    return true;
+  }
+
+  /** Returns whether the heads of a 16-bit layer are alike, so that they are one dense tensor. */
+  private static boolean isEven(AttendSequence sequence) {
+    KvLayer layer = sequence.layer();
+    if (layer.keys().dtype() == DType.F32 || layer.headDim() > MOST_FUSED_HEAD_DIM) {
+      return false;
+    }
+    for (int head = 0; head < layer.kvHeads(); head++) {
+      if (layer.capacity(head) != layer.capacity(0)
+          || sequence.fromToken()[head] != 0
+          || sequence.toToken()[head] != sequence.toToken()[0]
+          || sequence.toToken()[head] == 0) {
+        return false;
+      }
+    }
+    return true;
   }
 
   private void attendMany(
@@ -475,5 +601,8 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
   @Override
   public void close() {
     counters.close();
+    if (fused != null) {
+      fused.close();
+    }
   }
 }

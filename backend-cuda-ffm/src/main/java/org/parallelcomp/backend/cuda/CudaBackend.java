@@ -19,6 +19,8 @@ import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.backend.cuda.ffi.CudaDevice;
+import org.parallelcomp.backend.cuda.ffi.FusedAttention;
+import org.parallelcomp.backend.cuda.ffi.Library;
 
 /** One open device: a memory tree, a stream of work, and an upload stream beside it. */
 final class CudaBackend implements Backend {
@@ -41,7 +43,13 @@ final class CudaBackend implements Backend {
     this.uploads = new FileUploads(runtime);
     this.host = new CudaHostTransfer(runtime, moves);
     this.decoder = new CudaDecoderOps(runtime, moves);
-    this.attention = new CudaAttentionOps(runtime);
+    this.attention =
+        new CudaAttentionOps(
+            runtime,
+            moves,
+            installation.found().containsKey(Library.CUDNN)
+                ? FusedAttention.open(runtime.stream())
+                : null);
     this.cache = new CudaCacheOps(runtime);
   }
 
@@ -65,6 +73,11 @@ final class CudaBackend implements Backend {
     facts.put("computeCapability", device.computeCapability());
     facts.put("multiprocessors", Integer.toString(device.multiprocessors()));
     installation.found().forEach((library, version) -> facts.put(library.title(), version));
+    facts.put(
+        "attention",
+        installation.found().containsKey(Library.CUDNN)
+            ? "cuDNN for many rows over even heads of 16 bits, else own kernels"
+            : "own kernels");
     facts.put("peakBytes", Long.toString(runtime.context().peakBytes()));
     return new BackendInfo(
         CudaBackendProvider.ID,

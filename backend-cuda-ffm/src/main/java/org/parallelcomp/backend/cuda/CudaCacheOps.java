@@ -47,11 +47,11 @@ final class CudaCacheOps implements CacheOps {
     }
     CudaMemoryScope owner = CudaMemoryScope.of(scope);
     long slots = Arrays.stream(capacities).asLongStream().sum();
-    // Slots without a token are never read, so nothing has to be cleared.
     var parts = new ArrayList<CudaTensor>();
     try {
-      parts.add(owner.allocateUndefined(dtype, Shape.of(slots, headDim)));
-      parts.add(owner.allocateUndefined(dtype, Shape.of(slots, headDim)));
+      // cuDNN multiplies what lies behind the last token by zero, which NaN would outlive.
+      parts.add(owner.allocate(dtype, Shape.of(slots, headDim)));
+      parts.add(owner.allocate(dtype, Shape.of(slots, headDim)));
       parts.add(owner.allocateUndefined(DType.I32, Shape.of(slots)));
       return new KvLayer(parts.get(0), parts.get(1), parts.get(2), capacities);
     } catch (RuntimeException e) {
