@@ -6,8 +6,9 @@ import org.parallelcomp.api.backend.BackendProvider;
 /**
  * The whole test of a backend: a subclass that names its provider. Every operation is compared with
  * the {@link org.parallelcomp.conformance.reference.ReferenceBackend} on seeded data; a failure
- * prints the case and its seed. What a backend does not support it must refuse, and the kit asserts
- * that it does.
+ * prints the case and the command that repeats it. What a backend does not support it must refuse,
+ * and the kit asserts that it does. Each test bears the number of a rule in {@code
+ * docs/spec/backend.md}, which also says which system properties steer a run.
  *
  * <pre>
  * class MyBackendTest extends BackendConformance {
