@@ -47,13 +47,13 @@ final class AskCommand implements Callable<Integer> {
   public Integer call() {
     EngineAccess engine = command.engine();
     // What can be refused without the text and the model comes first.
-    UnaryOperator<Plan> changes = plan.changes(engine.policies());
+    UnaryOperator<Plan> changes = plan.changes(engine.policies(command.plugins()));
     form.applyTo(PromptForm.DEFAULT);
     if (question.isBlank()) {
       throw new InferenceException(ErrorCode.INVALID_TEXT, "The question is empty.");
     }
     answer.sampling();
-    EngineConfig config = model.config(engine);
+    EngineConfig config = model.config(engine).withPlugins(command.plugins());
     var answering = new Answering(command.streams(), answer);
     String source = answering.read(text, engine);
     return answering.run(

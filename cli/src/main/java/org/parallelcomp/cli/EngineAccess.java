@@ -2,6 +2,7 @@ package org.parallelcomp.cli;
 
 import java.nio.file.Path;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.engine.BackendStatus;
 import org.parallelcomp.engine.EngineConfig;
@@ -17,7 +18,17 @@ interface EngineAccess {
 
   List<BackendStatus> backends();
 
-  PolicyCatalog policies();
+  /**
+   * Returns every policy and preset.
+   *
+   * @param plugins a folder of jars with further ones, or null for none
+   */
+  PolicyCatalog policies(@Nullable Path plugins);
+
+  /** Returns every policy and preset that needs no plugin. */
+  default PolicyCatalog policies() {
+    return policies(null);
+  }
 
   ModelInfo inspect(Path model);
 

@@ -3,10 +3,13 @@ package org.parallelcomp.cli;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Properties;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.error.ErrorCategory;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.error.Names;
@@ -47,6 +50,15 @@ final class ParallelComp {
       description = "Logs what goes on, and shows stack traces.")
   private boolean verbose;
 
+  @Option(
+      names = "--plugins",
+      paramLabel = "DIR",
+      scope = ScopeType.INHERIT,
+      description =
+          "A folder of jars with further policies. Default: parallelcomp/plugins in"
+              + " $XDG_DATA_HOME or ~/.local/share, if it exists.")
+  private @Nullable Path plugins;
+
   ParallelComp(EngineAccess engine, Streams streams) {
     this.engine = engine;
     this.streams = streams;
@@ -58,6 +70,20 @@ final class ParallelComp {
 
   Streams streams() {
     return streams;
+  }
+
+  /** Returns the folder of plugins, or null where none was named and the default does not exist. */
+  @Nullable Path plugins() {
+    if (plugins != null) {
+      return plugins;
+    }
+    String dataHome = System.getenv("XDG_DATA_HOME");
+    Path base =
+        dataHome == null || dataHome.isEmpty()
+            ? Path.of(System.getProperty("user.home"), ".local", "share")
+            : Path.of(dataHome);
+    Path folder = base.resolve("parallelcomp").resolve("plugins");
+    return Files.isDirectory(folder) ? folder : null;
   }
 
   int run(String... args) {

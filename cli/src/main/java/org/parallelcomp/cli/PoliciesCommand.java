@@ -51,7 +51,7 @@ final class PoliciesCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    PolicyCatalog all = command.engine().policies();
+    PolicyCatalog all = command.engine().policies(command.plugins());
     PolicyCatalog shown = select(all);
     if (json) {
       Json.print(json(shown, all), command.streams());

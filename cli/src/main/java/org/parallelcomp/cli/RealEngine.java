@@ -3,6 +3,7 @@ package org.parallelcomp.cli;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.policy.Plan;
@@ -29,8 +30,8 @@ final class RealEngine implements EngineAccess {
   }
 
   @Override
-  public PolicyCatalog policies() {
-    return Engine.policies();
+  public PolicyCatalog policies(@Nullable Path plugins) {
+    return Engine.policies(plugins);
   }
 
   @Override

@@ -35,7 +35,7 @@ class AskCommandTest {
     GenerationRequest request = engine.requests.getFirst();
     assertEquals(FakeEngine.TEXT, request.text());
     assertEquals("Where is the key?", request.question());
-    assertEquals(engine.policies().preset("parallelcomp").plan(), request.plan());
+    assertEquals(engine.policies(null).preset("parallelcomp").plan(), request.plan());
     assertEquals(new PromptForm("", "\n{question}", ""), request.form(), "the model's own form");
     assertEquals(Sampling.GREEDY, request.sampling());
     assertEquals(GenerationRequest.DEFAULT_MAX_TOKENS, request.maxTokens());
@@ -60,7 +60,7 @@ class AskCommandTest {
     EngineConfig config = engine.opened.getFirst();
     assertEquals(
         new EngineConfig(
-            Path.of("other.gguf"), "cpu-vector", 3, Map.of("width", "128", "a", "b=c")),
+            Path.of("other.gguf"), "cpu-vector", 3, Map.of("width", "128", "a", "b=c"), null),
         config);
     GenerationRequest request = engine.requests.getFirst();
     assertEquals("even(tokens=300)", request.plan().policy(PolicyKind.CHUNKING).toString());

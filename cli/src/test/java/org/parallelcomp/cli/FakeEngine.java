@@ -67,7 +67,7 @@ final class FakeEngine implements EngineAccess {
   }
 
   @Override
-  public PolicyCatalog policies() {
+  public PolicyCatalog policies(@Nullable Path plugins) {
     var kinds = new EnumMap<PolicyKind, PolicySpec>(PolicyKind.class);
     var none = new ArrayList<PolicyFactory<?>>();
     none.add(
@@ -151,7 +151,7 @@ final class FakeEngine implements EngineAccess {
 
   /** Returns the result that every request gets. */
   GenerationResult result(GenerationRequest request) {
-    var plan = request.plan() == null ? policies().preset("full").plan() : request.plan();
+    var plan = request.plan() == null ? policies(null).preset("full").plan() : request.plan();
     var form = request.form() == null ? PromptForm.DEFAULT : request.form();
     return new GenerationResult(
         "in the lighthouse",
@@ -190,7 +190,7 @@ final class FakeEngine implements EngineAccess {
   private final class FakeOpened implements Opened {
     @Override
     public Plan plan(String preset) {
-      return policies().preset(preset).plan();
+      return policies(null).preset(preset).plan();
     }
 
     @Override

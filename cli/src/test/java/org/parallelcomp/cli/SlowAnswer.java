@@ -2,6 +2,7 @@ package org.parallelcomp.cli;
 
 import java.nio.file.Path;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.engine.BackendStatus;
 import org.parallelcomp.engine.EngineConfig;
@@ -28,7 +29,7 @@ final class SlowAnswer implements EngineAccess {
     return new Opened() {
       @Override
       public Plan plan(String preset) {
-        return policies().preset(preset).plan();
+        return policies(null).preset(preset).plan();
       }
 
       @Override
@@ -58,8 +59,8 @@ final class SlowAnswer implements EngineAccess {
   }
 
   @Override
-  public PolicyCatalog policies() {
-    return fake.policies();
+  public PolicyCatalog policies(@Nullable Path plugins) {
+    return fake.policies(plugins);
   }
 
   @Override

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.BackendInfo;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
@@ -47,6 +48,15 @@ public final class Engine implements AutoCloseable {
   /** Returns every policy and preset that was found. */
   public static PolicyCatalog policies() {
     return PolicyRegistry.discover();
+  }
+
+  /**
+   * Returns every policy and preset that was found, also those in a folder of jars.
+   *
+   * @param plugins as {@link EngineConfig#plugins}
+   */
+  public static PolicyCatalog policies(@Nullable Path plugins) {
+    return PolicyRegistry.discover(plugins);
   }
 
   /**

@@ -1,10 +1,12 @@
 package org.parallelcomp.engine.registry;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.policy.PolicyFactory;
@@ -22,11 +24,27 @@ public final class PolicyRegistry {
    * @throws InferenceException INTERNAL if two share a name or a provider cannot be instantiated
    */
   public static PolicyCatalog discover() {
+    return discover(null);
+  }
+
+  /**
+   * Finds every policy and preset, also those in a folder of jars.
+   *
+   * @param plugins the folder, or null for none
+   * @throws InferenceException as {@link #discover()}; FILE_NOT_READABLE or INVALID_ARGUMENT if the
+   *     folder or its jars cannot be read
+   */
+  public static PolicyCatalog discover(@Nullable Path plugins) {
     var policies = new ArrayList<PolicyFactory<?>>();
     var presets = new ArrayList<Preset>();
     var origins = new HashMap<String, String>();
     try {
-      for (PolicyProvider provider : ServiceLoader.load(PolicyProvider.class)) {
+      var providers = new ArrayList<PolicyProvider>();
+      ServiceLoader.load(PolicyProvider.class).forEach(providers::add);
+      if (plugins != null) {
+        providers.addAll(Plugins.load(plugins));
+      }
+      for (PolicyProvider provider : providers) {
         String origin = Origins.of(provider.getClass());
         for (PolicyFactory<?> policy : provider.policies()) {
           claim(origins, policy.kind().label() + " '" + policy.name() + "'", origin);

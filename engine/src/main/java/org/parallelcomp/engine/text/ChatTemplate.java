@@ -30,7 +30,12 @@ import org.parallelcomp.api.error.InferenceException;
 public final class ChatTemplate {
   private static final int MAX_OUTPUT_CHARS = 1 << 20;
   private static final int MAX_ITEMS = 10_000;
-  private static final long MAX_MILLIS = 5_000;
+
+  /**
+   * A clock's time, so a busy machine needs room: the first template also loads the renderer, which
+   * takes a second when idle and was seen to take more than five when not.
+   */
+  private static final long MAX_MILLIS = 20_000;
 
   /** Python that jinjava does not know, and the same in words that it does. */
   private static final Map<Pattern, String> REWRITES =

@@ -44,7 +44,7 @@ final class EngineModule extends AbstractModule {
   @Provides
   @Singleton
   PolicyCatalog policyCatalog() {
-    return PolicyRegistry.discover();
+    return PolicyRegistry.discover(config.plugins());
   }
 
   @Provides

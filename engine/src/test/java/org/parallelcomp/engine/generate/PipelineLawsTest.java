@@ -230,4 +230,25 @@ class PipelineLawsTest {
       assertArrayEquals(ids, Arrays.copyOfRange(context.pendingIds(), from, from + 500));
     }
   }
+
+  @Test
+  void aThresholdThatNoChunkReachesAnswersNothing() {
+    Plan contrastive =
+        plan()
+            .with(PolicyKind.CHUNK_SCORER, PolicySpec.of("contrastive"))
+            .with(PolicyKind.CHUNK_EVICTION, PolicySpec.parse("threshold(least=1000)"));
+    try (MemoryScope scope = model.scope.child("run")) {
+      ContextRequest request = model.request(scope, contrastive, prompt, textIds, 8);
+      var none =
+          assertThrows(NoChunkKept.class, () -> ParallelContext.build(request, request.chunks()));
+      assertTrue(none.bestScore() < 1000, "best " + none.bestScore());
+      assertTrue(none.bestScore() > 0, "the right chunk explains something");
+      assertEquals(0, scope.allocatedBytes(), "nothing is left of the chunks");
+    }
+    Plan low = contrastive.with(PolicyKind.CHUNK_EVICTION, "least", -1000);
+    try (MemoryScope scope = model.scope.child("run")) {
+      ContextRequest request = model.request(scope, low, prompt, textIds, 8);
+      assertEquals(4, ParallelContext.build(request, request.chunks()).keptChunks().size());
+    }
+  }
 }
