@@ -87,7 +87,11 @@ class SpecTest {
   void everyBoundIsInTheSpecification() throws IOException {
     String spec = Files.readString(SPEC);
     for (Bound bound : Bound.values()) {
-      String error = Double.toString(bound.squaredError()).replace(".0E", "e").replace("0.0", "0");
+      String error =
+          Double.toString(bound.squaredError())
+              .replace(".0E", "e")
+              .replace("E", "e")
+              .replace("0.0", "0");
       String row = "| `" + bound + "` | " + error + " |";
       assertTrue(spec.contains(row), row);
     }
