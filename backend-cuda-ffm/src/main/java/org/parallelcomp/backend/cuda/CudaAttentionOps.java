@@ -365,10 +365,12 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
     return max;
   }
 
-  /** Returns into how many parts keys are cut, so that the device has enough to do. */
+  /**
+   * Returns into how many parts keys are cut: at most as many as the device works on at once, since
+   * one more would have to wait for all others.
+   */
   private int splits(int keys, int groups) {
-    int wanted =
-        BLOCKS_PER_MULTIPROCESSOR * runtime.context().device().multiprocessors() / groups + 1;
+    int wanted = BLOCKS_PER_MULTIPROCESSOR * runtime.context().device().multiprocessors() / groups;
     return Math.clamp(Math.min(keys / KEYS_PER_SPLIT, wanted), 1, MOST_SPLITS);
   }
 
