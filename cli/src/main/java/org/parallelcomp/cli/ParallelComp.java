@@ -103,6 +103,7 @@ final class ParallelComp {
             .addSubcommand(new BackendsCommand(this))
             .addSubcommand(new PoliciesCommand(this))
             .addSubcommand(new InspectCommand(this))
+            .addSubcommand(new ExportOnnxCommand(this))
             .addSubcommand(new DoctorCommand(this));
     commandLine
         .setOut(new PrintWriter(streams.out(), true))

@@ -23,8 +23,11 @@ import org.parallelcomp.backend.onnx.runtime.OrtTensor;
  * rows. The keys and values of each head are read where the cache holds them.
  */
 final class OnnxAttentionOps implements AttentionOps {
-  /** Rows of scores at a time, of one kv head: with 2048 keys, 4 MiB. */
-  private static final int SCORE_ROWS = 512;
+  /** Rows of scores at a time, of one kv head: with 2048 keys 2 MiB, which caches hold. */
+  private static final int SCORE_ROWS = 256;
+
+  /** Scores of one kv head that may be alive at once, however many keys there are: 32 MiB. */
+  private static final int MOST_SCORES = 8 << 20;
 
   /** Keys whose mass is summed at a time. */
   private static final int MASS_KEYS = 2048;
@@ -47,7 +50,8 @@ final class OnnxAttentionOps implements AttentionOps {
     sequences.forEach(sequence -> requireRows(queries, sequence));
     for (AttendSequence sequence : sequences) {
       int group = requireFit(queries, sequence.layer());
-      int step = Math.max(1, SCORE_ROWS / group);
+      int keys = Arrays.stream(sequence.toToken()).max().orElse(0);
+      int step = Math.max(1, Math.min(SCORE_ROWS, MOST_SCORES / Math.max(1, keys)) / group);
       for (int from = 0; from < sequence.rows(); from += step) {
         int to = Math.min(from + step, sequence.rows());
         new Piece(out, logSumExp, queries, scale, sequence, from, to, group).attend();

@@ -346,6 +346,8 @@ final class OnnxDecoderOps implements DecoderOps {
     requirePositions(positions, rope);
     forRows(
         hidden.shape().dim(0),
+        // The runtime wants a rotary table of at least as many positions as there are rows.
+        Math.min(ROWS, rope.positions()),
         (from, to) -> {
           boolean oneRow = to - from == 1;
           String form =
@@ -506,8 +508,12 @@ final class OnnxDecoderOps implements DecoderOps {
   }
 
   private static void forRows(long rows, RowBody body) {
-    for (long from = 0; from < rows; from += ROWS) {
-      body.run(from, Math.min(from + ROWS, rows));
+    forRows(rows, ROWS, body);
+  }
+
+  private static void forRows(long rows, long step, RowBody body) {
+    for (long from = 0; from < rows; from += step) {
+      body.run(from, Math.min(from + step, rows));
     }
   }
 
