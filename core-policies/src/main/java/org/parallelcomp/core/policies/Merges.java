@@ -44,7 +44,7 @@ final class Merges {
           "reread",
           "The kept chunks prefilled once more as one text, the question behind.",
           "Each chunk is read in the light of those before it, without shared positions; the kept"
-              + " chunks must fit the trained window together. Not in the paper.",
+              + " chunks must fit the trained window together. No paper.",
           List.of(),
           p -> new ContextMerge.Reread());
 

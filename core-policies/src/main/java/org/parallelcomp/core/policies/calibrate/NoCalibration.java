@@ -26,7 +26,7 @@ public final class NoCalibration implements CalibrationPolicy {
           PolicyKind.CALIBRATION,
           "none",
           "Keeps all that the budget kept.",
-          "Nothing is observed and nothing given up.",
+          "Nothing is observed and nothing given up. No paper.",
           List.of(),
           p -> new NoCalibration());
 

@@ -25,7 +25,7 @@ public final class ConstantChunkScore implements ChunkScorer {
           PolicyKind.CHUNK_SCORER,
           "none",
           "Every chunk is worth the same; nothing is computed.",
-          "For plans that keep all chunks.",
+          "For plans that keep all chunks. No paper.",
           List.of(),
           p -> new ConstantChunkScore());
 

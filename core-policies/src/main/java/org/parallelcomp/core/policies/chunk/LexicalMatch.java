@@ -63,11 +63,11 @@ public final class LexicalMatch implements ChunkScorer {
         .distinct()
         .mapToDouble(
             token -> {
-              double frequency = count(token, chunk);
-              return rarity(token, texts.chunks())
-                  * frequency
-                  * (k1 + 1)
-                  / (frequency + saturation);
+              long frequency = count(token, chunk);
+              // A token that is not there adds nothing, also where k1 and so the saturation is 0.
+              return frequency == 0
+                  ? 0
+                  : rarity(token, texts.chunks()) * frequency * (k1 + 1) / (frequency + saturation);
             })
         .sum();
   }

@@ -44,7 +44,7 @@ public final class PackedChunks implements ChunkingPolicy {
         PolicyKind.CHUNKING,
         name,
         summary,
-        "What is longer than a chunk is cut at the last sentence that fits, or else at the limit.",
+        "What is longer than a chunk is cut at the last sentence that fits, or else at the limit. No paper.",
         List.of(
             Parameter.integer(
                 "tokens",

@@ -38,7 +38,7 @@ public final class PositionChunkScore implements ChunkScorer {
         PolicyKind.CHUNK_SCORER,
         name,
         summary,
-        "A control that looks at nothing: what truncating the text would keep.",
+        "A control that looks at nothing: what truncating the text would keep. No paper.",
         List.of(),
         p -> new PositionChunkScore(sign));
   }

@@ -30,7 +30,7 @@ public final class RandomChunkScore implements ChunkScorer {
           PolicyKind.CHUNK_SCORER,
           "random",
           "Random worth, the control that a real scorer must beat.",
-          "A uniform number that depends on the seed and the chunk's index alone.",
+          "A uniform number that depends on the seed and the chunk's index alone. No paper.",
           List.of(Parameter.integer("seed", 0, Long.MIN_VALUE, "", "seed of the random numbers")),
           p -> new RandomChunkScore(p.longInteger("seed")));
 

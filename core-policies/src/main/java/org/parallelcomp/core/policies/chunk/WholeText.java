@@ -29,7 +29,7 @@ public final class WholeText implements ChunkingPolicy {
           PolicyKind.CHUNKING,
           "whole",
           "The whole text as one chunk.",
-          "For plain attention and for methods that evict keys after a prefill of the whole text.",
+          "For plain attention and for methods that evict keys after a prefill of the whole text. No paper.",
           List.of(),
           p -> new WholeText());
 

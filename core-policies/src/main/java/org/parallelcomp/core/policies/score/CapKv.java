@@ -37,7 +37,7 @@ public final class CapKv implements TokenScorer {
           PolicyKind.TOKEN_SCORER,
           "cap-kv",
           "A token matters by what its value adds to the information of all values.",
-          "Leverage of the values, weighted by the cosine of key and expected query. As CapPress of"
+          "Leverage of the values, weighted by the cosine of key and expected query. Based on CapPress of"
               + " NVIDIA's kvpress; differs from the method in the cosine and the mean rotation.",
           List.of(
               Parameter.number("tau", 5, 0, 1e3, "", "sharpness of the weights"),

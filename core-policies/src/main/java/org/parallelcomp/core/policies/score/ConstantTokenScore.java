@@ -28,7 +28,7 @@ public final class ConstantTokenScore implements TokenScorer {
           PolicyKind.TOKEN_SCORER,
           "none",
           "Every token matters the same; nothing is computed.",
-          "For plans that keep every token of a chunk.",
+          "For plans that keep every token of a chunk. No paper.",
           List.of(),
           p -> new ConstantTokenScore());
 

@@ -30,7 +30,7 @@ public final class RandomTokenScore implements TokenScorer {
           PolicyKind.TOKEN_SCORER,
           "random",
           "Random worth, the control that a real scorer must beat.",
-          "A uniform number that depends on the seed, the layer, the head and the position alone.",
+          "A uniform number that depends on the seed, the layer, the head and the position alone. No paper.",
           List.of(Parameter.integer("seed", 0, Long.MIN_VALUE, "", "seed of the random numbers")),
           p -> new RandomTokenScore(p.longInteger("seed")));
 

@@ -29,7 +29,7 @@ public final class ScorerPerLayer implements TokenScorer {
           PolicyKind.TOKEN_SCORER,
           "per-layer",
           "Another scorer in each part of the depth.",
-          "The layers are divided into as many equal parts as there are scorers.",
+          "The layers are divided into as many equal parts as there are scorers. No paper.",
           List.of(
               Parameter.policies(
                   "scorers",

@@ -26,7 +26,7 @@ public final class ByteBudget implements BudgetAllocator {
           PolicyKind.BUDGET,
           "bytes",
           "So many bytes for the kept context of a request, over all layers, heads and chunks.",
-          "Divided evenly and rounded down to whole tokens; refused if that leaves none.",
+          "Divided evenly and rounded down to whole tokens; refused if that leaves none. No paper.",
           List.of(
               Parameter.integer(
                   "keep", 64L << 20, 1, "bytes", "keys and values of the whole kept context")),

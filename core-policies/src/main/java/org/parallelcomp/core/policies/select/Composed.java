@@ -36,7 +36,7 @@ public final class Composed implements Selector {
           PolicyKind.SELECTOR,
           "composed",
           "Several scorers one after the other, each among what the ones before have left.",
-          "Each scores anew what is left. Brings its own scorers: set the token scorer to none.",
+          "Each scores anew what is left. Brings its own scorers: set the token scorer to none. No paper.",
           List.of(
               Parameter.policies(
                   "scorers",

@@ -22,7 +22,7 @@ public final class EverythingBudget implements BudgetAllocator {
           PolicyKind.BUDGET,
           "everything",
           "Every token of a kept chunk stays.",
-          "Nothing is evicted inside a chunk and no score is computed.",
+          "Nothing is evicted inside a chunk and no score is computed. No paper.",
           List.of(),
           p -> new EverythingBudget());
 

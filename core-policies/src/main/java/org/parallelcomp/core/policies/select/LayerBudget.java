@@ -25,7 +25,7 @@ public final class LayerBudget implements BudgetAllocator {
           PolicyKind.BUDGET,
           "per-layer",
           "Another budget in each part of the depth, or in each layer.",
-          "The layers are divided into as many equal parts as there are budgets.",
+          "The layers are divided into as many equal parts as there are budgets. No paper.",
           List.of(
               Parameter.policies(
                   "budgets",

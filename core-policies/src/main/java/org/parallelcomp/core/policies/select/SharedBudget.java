@@ -25,7 +25,7 @@ public final class SharedBudget implements BudgetAllocator {
           PolicyKind.BUDGET,
           "shared-tokens",
           "A number of tokens that the kept chunks of a request share equally.",
-          "Rounded down to whole tokens, but at least one for each chunk.",
+          "Rounded down to whole tokens, but at least one for each chunk. No paper.",
           List.of(
               Parameter.integer(
                   "keep", 1024, 1, "tokens", "tokens of all kept chunks that each head keeps")),
