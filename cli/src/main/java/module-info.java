@@ -11,4 +11,6 @@ module org.parallelcomp.cli {
 
   opens org.parallelcomp.cli to
       info.picocli;
+
+  uses java.util.spi.ToolProvider;
 }

@@ -104,7 +104,8 @@ final class ParallelComp {
             .addSubcommand(new PoliciesCommand(this))
             .addSubcommand(new InspectCommand(this))
             .addSubcommand(new ExportOnnxCommand(this))
-            .addSubcommand(new DoctorCommand(this));
+            .addSubcommand(new DoctorCommand(this))
+            .addSubcommand(new ConformanceCommand(this));
     commandLine
         .setOut(new PrintWriter(streams.out(), true))
         .setErr(new PrintWriter(streams.err(), true))

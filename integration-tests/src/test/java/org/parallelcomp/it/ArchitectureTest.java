@@ -84,6 +84,8 @@ class ArchitectureTest {
         25,
         "org.parallelcomp.api..",
         "org.junit.jupiter.api..",
+        // The kit as a program.
+        "org.junit.platform..",
         "org.opentest4j..",
         "org.apiguardian..");
 
@@ -153,7 +155,7 @@ class ArchitectureTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"BACKEND_CPU_VECTOR", "BACKEND_CUDA_FFM", "BACKEND_ONNX", "CONFORMANCE"})
+  @EnumSource(names = {"BACKEND_CPU_VECTOR", "BACKEND_CUDA_FFM", "BACKEND_ONNX"})
   void backendsNeverSeeAPolicy(Module module) {
     noClasses()
         .that()
@@ -162,6 +164,18 @@ class ArchitectureTest {
         .dependOnClassesThat()
         .resideInAPackage("org.parallelcomp.api.policy..")
         .because("a backend computes what it is told; what is kept is not its business")
+        .check(ALL);
+  }
+
+  @Test
+  void theOracleNeverSeesAPolicy() {
+    noClasses()
+        .that()
+        .resideInAPackage("org.parallelcomp.conformance.reference..")
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage("org.parallelcomp.api.policy..")
+        .because("it is a backend; only the kit around it speaks of policies too")
         .check(ALL);
   }
 

@@ -169,6 +169,34 @@ class LaunchTest {
     assertEquals(3, chosen.status());
   }
 
+  /** The kit lies beside the command, not on its path. */
+  @Test
+  void theConformanceKitRunsOnBothPaths() {
+    String rule = "-Dparallelcomp.conformance.rule=B101";
+    var onModulePath = new ArrayList<>(Command.LAUNCHER_OPTIONS);
+    onModulePath.add(rule);
+    for (String table :
+        List.of(
+            done(Command.onModulePath(onModulePath, "conformance", "--backend", "cpu-vector")),
+            done(Command.onClassPath(List.of(VECTOR, rule), "conformance")))) {
+      assertTrue(table.startsWith("B101  holds "), table);
+      assertTrue(table.contains(" rules: 1 hold, 0 broken, "), table);
+    }
+    String policies = "-Dparallelcomp.conformance.rule=P101";
+    String table = done(Command.onClassPath(List.of(policies), "conformance", "--policies"));
+    assertTrue(table.contains("\nP101  holds "), table);
+
+    Command.Outcome unknown = Command.onModulePath(List.of(), "conformance", "--backend", "cpu");
+    assertEquals(2, unknown.status());
+    assertTrue(unknown.err().startsWith("parallelcomp: There is no backend 'cpu'"), unknown.err());
+    Command.Outcome unusable =
+        Command.onClassPath(List.of(), "conformance", "--backend", "cpu-vector");
+    assertEquals(3, unusable.status());
+    assertEquals(
+        "parallelcomp: Backend cpu-vector cannot run here; 'parallelcomp backends' says why.\n",
+        unusable.err());
+  }
+
   @Test
   @DisabledOnOs(value = OS.WINDOWS, disabledReason = "The launcher is a shell script")
   void theLauncherFindsAJdkThatIsNewEnough() {
