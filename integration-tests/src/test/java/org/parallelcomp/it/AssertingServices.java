@@ -6,6 +6,7 @@ import java.util.Enumeration;
 import org.junit.jupiter.api.extension.BeforeAllCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.parallelcomp.backend.cpu.vector.CpuBackendProvider;
+import org.parallelcomp.backend.cuda.CudaBackendProvider;
 import org.parallelcomp.backend.onnx.OnnxBackendProvider;
 import org.parallelcomp.conformance.asserting.AssertingBackendProvider;
 import org.parallelcomp.conformance.asserting.AssertingPolicyProvider;
@@ -49,6 +50,14 @@ public final class AssertingServices implements BeforeAllCallback {
     /** Creates the provider; called by the service loader. */
     public CpuVector() {
       super(new CpuBackendProvider());
+    }
+  }
+
+  /** Stands before the backend of this name. */
+  public static final class Cuda extends AssertingBackendProvider {
+    /** Creates the provider; called by the service loader. */
+    public Cuda() {
+      super(new CudaBackendProvider());
     }
   }
 

@@ -40,7 +40,9 @@ final class AssertingScope implements MemoryScope {
     long before = real.allocatedBytes();
     Tensor tensor = real.allocate(dtype, shape);
     Contract.require(
-        tensor.dtype() == dtype && tensor.shape().equals(shape) && tensor.layout().isContiguous(),
+        tensor.dtype() == dtype
+            && tensor.shape().equals(shape)
+            && (shape.elements() == 0 || tensor.layout().isContiguous()),
         () -> "asked for " + dtype + shape + ", got " + tensor.dtype() + tensor.layout());
     Contract.require(
         real.allocatedBytes() >= before,
