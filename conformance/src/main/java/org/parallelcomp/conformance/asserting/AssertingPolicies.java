@@ -11,6 +11,7 @@ import org.parallelcomp.api.evidence.ChunkEvidence;
 import org.parallelcomp.api.evidence.Evidence;
 import org.parallelcomp.api.evidence.LayerEvidence;
 import org.parallelcomp.api.policy.BudgetAllocator;
+import org.parallelcomp.api.policy.BudgetRequest;
 import org.parallelcomp.api.policy.CalibrationPolicy;
 import org.parallelcomp.api.policy.Chunk;
 import org.parallelcomp.api.policy.ChunkEvictionPolicy;
@@ -107,12 +108,20 @@ final class AssertingPolicies {
   }
 
   static BudgetAllocator budget(String name, BudgetAllocator real) {
-    return request -> {
-      int kept = real.keptTokens(request);
-      Contract.require(
-          kept >= 0 && kept <= request.contextTokens(),
-          () -> name + " keeps " + kept + " of " + request);
-      return kept;
+    return new BudgetAllocator() {
+      @Override
+      public int keptTokens(BudgetRequest request) {
+        int kept = real.keptTokens(request);
+        Contract.require(
+            kept >= 0 && kept <= request.contextTokens(),
+            () -> name + " keeps " + kept + " of " + request);
+        return kept;
+      }
+
+      @Override
+      public boolean evicts() {
+        return real.evicts();
+      }
     };
   }
 
