@@ -1,6 +1,9 @@
 package org.parallelcomp.api.cache;
 
 import java.util.Arrays;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 
 /**
@@ -122,5 +125,109 @@ public final class KvLayer {
           "head " + kvHead + " has " + capacity(kvHead) + " slots, not " + count);
     }
     tokens[kvHead] = count;
+  }
+
+  /**
+   * Refuses tensors that {@link org.parallelcomp.api.backend.CacheOps#append} cannot append here.
+   *
+   * @throws InferenceException INTERNAL where shapes differ or a head has too few free slots
+   */
+  public void requireAppendable(Tensor newKeys, Tensor newValues, Tensor newPositions) {
+    int added = newKeys.shape().intDim(0);
+    Shape expected = Shape.of(added, kvHeads(), headDim());
+    if (!newKeys.shape().equals(expected)
+        || !newValues.shape().equals(expected)
+        || newPositions.shape().elements() != added) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "Keys "
+              + newKeys.shape()
+              + ", values "
+              + newValues.shape()
+              + " and positions "
+              + newPositions.shape()
+              + " cannot be appended to "
+              + kvHeads()
+              + " kv heads of "
+              + headDim()
+              + ".");
+    }
+    for (int head = 0; head < kvHeads(); head++) {
+      requireRoom(head, added);
+    }
+  }
+
+  /**
+   * Refuses a layer that {@link org.parallelcomp.api.backend.CacheOps#concatenate} cannot append.
+   *
+   * @throws InferenceException INTERNAL where the layers differ or a head has too few free slots
+   */
+  public void requireConcatenable(KvLayer source) {
+    if (kvHeads() != source.kvHeads()
+        || headDim() != source.headDim()
+        || keys.dtype() != source.keys.dtype()) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "Layers of "
+              + keys.dtype()
+              + keys.shape()
+              + " and "
+              + source.keys.dtype()
+              + source.keys.shape()
+              + " cannot be concatenated.");
+    }
+    for (int head = 0; head < kvHeads(); head++) {
+      requireRoom(head, source.tokens(head));
+    }
+  }
+
+  /**
+   * Refuses a selection whose tokens the heads do not hold; where the kept ones stand is not looked
+   * at.
+   *
+   * @param fromToken the token of every head that the selection counts from
+   * @throws InferenceException INTERNAL
+   */
+  public void requireSelectable(int fromToken, TokenSelection selection) {
+    if (selection.kvHeads() != kvHeads()) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "A selection of "
+              + selection.kvHeads()
+              + " heads cannot compact a layer of "
+              + kvHeads()
+              + ".");
+    }
+    for (int head = 0; head < kvHeads(); head++) {
+      if (fromToken < 0 || selection.tokens() > tokens[head] - fromToken) {
+        throw new InferenceException(
+            ErrorCode.INTERNAL,
+            "Head "
+                + head
+                + " of a cache holds "
+                + tokens[head]
+                + " tokens; a selection asks for "
+                + selection.tokens()
+                + " from token "
+                + fromToken
+                + " on.");
+      }
+    }
+  }
+
+  private void requireRoom(int kvHead, int added) {
+    if (added > capacity(kvHead) - tokens[kvHead]) {
+      throw new InferenceException(
+          ErrorCode.INTERNAL,
+          "Head "
+              + kvHead
+              + " of a cache holds "
+              + tokens[kvHead]
+              + " of "
+              + capacity(kvHead)
+              + " tokens; there is no room for "
+              + added
+              + " more.");
+    }
   }
 }

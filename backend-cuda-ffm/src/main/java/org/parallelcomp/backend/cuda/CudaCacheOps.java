@@ -65,27 +65,9 @@ final class CudaCacheOps implements CacheOps {
     int tokens = keys.shape().intDim(0);
     int kvHeads = layer.kvHeads();
     int headDim = layer.headDim();
-    Shape expected = Shape.of(tokens, kvHeads, headDim);
-    if (!keys.shape().equals(expected)
-        || !values.shape().equals(expected)
-        || positions.shape().elements() != tokens) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "Keys "
-              + keys.shape()
-              + ", values "
-              + values.shape()
-              + " and positions "
-              + positions.shape()
-              + " cannot be appended to "
-              + kvHeads
-              + " kv heads of "
-              + headDim
-              + ".");
-    }
+    layer.requireAppendable(keys, values, positions);
     int[] firstSlots = new int[kvHeads];
     for (int head = 0; head < kvHeads; head++) {
-      requireRoom(layer, head, tokens);
       firstSlots[head] = layer.firstSlot(head) + layer.tokens(head);
     }
     CudaTensor fromKeys = CudaTensor.floats(keys).gapless("a key");
@@ -124,18 +106,7 @@ final class CudaCacheOps implements CacheOps {
   public KvLayer compact(
       MemoryScope scope, KvLayer source, int fromToken, TokenSelection selection) {
     int kvHeads = source.kvHeads();
-    if (selection.kvHeads() != kvHeads) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "A selection of "
-              + selection.kvHeads()
-              + " heads cannot compact a layer of "
-              + kvHeads
-              + ".");
-    }
-    for (int head = 0; head < kvHeads; head++) {
-      requireTokens(source, head, fromToken, selection.tokens());
-    }
+    source.requireSelectable(fromToken, selection);
     int[] kept = selection.keptTokens();
     KvLayer target = allocate(scope, source.keys().dtype(), kept, source.headDim());
     int[] offsets = CudaTensorOps.offsets(kept);
@@ -159,22 +130,9 @@ final class CudaCacheOps implements CacheOps {
   @Override
   public void concatenate(KvLayer target, KvLayer source) {
     int kvHeads = target.kvHeads();
-    if (kvHeads != source.kvHeads()
-        || target.headDim() != source.headDim()
-        || target.keys().dtype() != source.keys().dtype()) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "Layers of "
-              + target.keys().dtype()
-              + target.keys().shape()
-              + " and "
-              + source.keys().dtype()
-              + source.keys().shape()
-              + " cannot be concatenated.");
-    }
+    target.requireConcatenable(source);
     Move[] moves = new Move[kvHeads];
     for (int head = 0; head < kvHeads; head++) {
-      requireRoom(target, head, source.tokens(head));
       moves[head] =
           new Move(
               target.firstSlot(head) + target.tokens(head),
@@ -279,37 +237,5 @@ final class CudaCacheOps implements CacheOps {
 
   private static long address(Tensor tensor) {
     return CudaTensor.of(tensor).address();
-  }
-
-  private static void requireRoom(KvLayer layer, int head, int tokens) {
-    if (tokens > layer.capacity(head) - layer.tokens(head)) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "Head "
-              + head
-              + " of a cache holds "
-              + layer.tokens(head)
-              + " of "
-              + layer.capacity(head)
-              + " tokens; there is no room for "
-              + tokens
-              + " more.");
-    }
-  }
-
-  private static void requireTokens(KvLayer layer, int head, int fromToken, int count) {
-    if (fromToken < 0 || count > layer.tokens(head) - fromToken) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "Head "
-              + head
-              + " of a cache holds "
-              + layer.tokens(head)
-              + " tokens; a selection asks for "
-              + count
-              + " from token "
-              + fromToken
-              + " on.");
-    }
   }
 }

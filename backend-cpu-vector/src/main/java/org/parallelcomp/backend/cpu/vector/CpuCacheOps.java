@@ -47,27 +47,7 @@ final class CpuCacheOps implements CacheOps {
     int tokens = keys.shape().intDim(0);
     int kvHeads = layer.kvHeads();
     int headDim = layer.headDim();
-    Shape expected = Shape.of(tokens, kvHeads, headDim);
-    if (!keys.shape().equals(expected)
-        || !values.shape().equals(expected)
-        || positions.shape().elements() != tokens) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "Keys "
-              + keys.shape()
-              + ", values "
-              + values.shape()
-              + " and positions "
-              + positions.shape()
-              + " cannot be appended to "
-              + kvHeads
-              + " kv heads of "
-              + headDim
-              + ".");
-    }
-    for (int head = 0; head < kvHeads; head++) {
-      requireRoom(layer, head, tokens);
-    }
+    layer.requireAppendable(keys, values, positions);
     Rows keyRows = Rows.floats(keys);
     Rows valueRows = Rows.floats(values);
     int[] newPositions = Rows.ints(positions).toInts();
@@ -98,15 +78,7 @@ final class CpuCacheOps implements CacheOps {
   public KvLayer compact(
       MemoryScope scope, KvLayer source, int fromToken, TokenSelection selection) {
     int kvHeads = source.kvHeads();
-    if (selection.kvHeads() != kvHeads) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "A selection of "
-              + selection.kvHeads()
-              + " heads cannot compact a layer of "
-              + kvHeads
-              + ".");
-    }
+    source.requireSelectable(fromToken, selection);
     int[] kept = selection.keptTokens();
     int[] firstIndex = new int[kvHeads + 1];
     for (int head = 0; head < kvHeads; head++) {
@@ -115,7 +87,6 @@ final class CpuCacheOps implements CacheOps {
     int[] indices = selection.indices().map(i -> Rows.ints(i).toInts()).orElse(new int[0]);
     boolean everything = selection.indices().isEmpty();
     for (int head = 0; head < kvHeads; head++) {
-      requireTokens(source, head, fromToken, selection.tokens());
       int last = -1;
       for (int i = firstIndex[head]; !everything && i < firstIndex[head + 1]; i++) {
         if (indices[i] <= last || indices[i] >= selection.tokens()) {
@@ -167,22 +138,7 @@ final class CpuCacheOps implements CacheOps {
 
   @Override
   public void concatenate(KvLayer target, KvLayer source) {
-    if (target.kvHeads() != source.kvHeads()
-        || target.headDim() != source.headDim()
-        || target.keys().dtype() != source.keys().dtype()) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "Layers of "
-              + target.keys().dtype()
-              + target.keys().shape()
-              + " and "
-              + source.keys().dtype()
-              + source.keys().shape()
-              + " cannot be concatenated.");
-    }
-    for (int head = 0; head < target.kvHeads(); head++) {
-      requireRoom(target, head, source.tokens(head));
-    }
+    target.requireConcatenable(source);
     kernels.alone(
         () ->
             forHeads(
@@ -314,37 +270,5 @@ final class CpuCacheOps implements CacheOps {
       return (short) (bits >>> 16);
     }
     return (short) (bits + 0x7FFF + (bits >>> 16 & 1) >>> 16);
-  }
-
-  private static void requireRoom(KvLayer layer, int head, int tokens) {
-    if (tokens > layer.capacity(head) - layer.tokens(head)) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "Head "
-              + head
-              + " of a cache holds "
-              + layer.tokens(head)
-              + " of "
-              + layer.capacity(head)
-              + " tokens; there is no room for "
-              + tokens
-              + " more.");
-    }
-  }
-
-  private static void requireTokens(KvLayer layer, int head, int fromToken, int count) {
-    if (fromToken < 0 || count > layer.tokens(head) - fromToken) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "Head "
-              + head
-              + " of a cache holds "
-              + layer.tokens(head)
-              + " tokens; a selection asks for "
-              + count
-              + " from token "
-              + fromToken
-              + " on.");
-    }
   }
 }
