@@ -184,7 +184,8 @@ final class FakeEngine implements EngineAccess {
         request.sampling(),
         "needle-6m",
         "cpu-vector",
-        List.of("The text is short."));
+        List.of("The text is short."),
+        null);
   }
 
   private final class FakeOpened implements Opened {

@@ -17,6 +17,7 @@ import org.parallelcomp.api.policy.Plan;
  * @param maxTokens the most tokens of the answer
  * @param stopStrings strings that end the answer
  * @param cancellation by which another thread ends the request
+ * @param traced whether the result shall hold a {@link Trace}; only with a text
  */
 public record GenerationRequest(
     @Nullable String text,
@@ -27,7 +28,8 @@ public record GenerationRequest(
     Sampling sampling,
     int maxTokens,
     List<String> stopStrings,
-    Cancellation cancellation) {
+    Cancellation cancellation,
+    boolean traced) {
   /** How many tokens an answer has at most where nothing else is said. */
   public static final int DEFAULT_MAX_TOKENS = 64;
 
@@ -46,7 +48,8 @@ public record GenerationRequest(
         Sampling.GREEDY,
         DEFAULT_MAX_TOKENS,
         List.of(),
-        new Cancellation());
+        new Cancellation(),
+        false);
   }
 
   /** Returns a request to continue a prompt, greedily, without the chat template. */
@@ -60,48 +63,55 @@ public record GenerationRequest(
         Sampling.GREEDY,
         DEFAULT_MAX_TOKENS,
         List.of(),
-        new Cancellation());
+        new Cancellation(),
+        false);
   }
 
   /** Returns this request with a plan. */
   public GenerationRequest withPlan(Plan value) {
     return new GenerationRequest(
-        text, question, value, form, chat, sampling, maxTokens, stopStrings, cancellation);
+        text, question, value, form, chat, sampling, maxTokens, stopStrings, cancellation, traced);
   }
 
   /** Returns this request with other words around text and question. */
   public GenerationRequest withForm(PromptForm value) {
     return new GenerationRequest(
-        text, question, plan, value, chat, sampling, maxTokens, stopStrings, cancellation);
+        text, question, plan, value, chat, sampling, maxTokens, stopStrings, cancellation, traced);
   }
 
   /** Returns this request with or without the chat template around its prompt. */
   public GenerationRequest withChat(boolean value) {
     return new GenerationRequest(
-        text, question, plan, form, value, sampling, maxTokens, stopStrings, cancellation);
+        text, question, plan, form, value, sampling, maxTokens, stopStrings, cancellation, traced);
   }
 
   /** Returns this request with another way to draw tokens. */
   public GenerationRequest withSampling(Sampling value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, value, maxTokens, stopStrings, cancellation);
+        text, question, plan, form, chat, value, maxTokens, stopStrings, cancellation, traced);
   }
 
   /** Returns this request with another greatest number of tokens. */
   public GenerationRequest withMaxTokens(int value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, sampling, value, stopStrings, cancellation);
+        text, question, plan, form, chat, sampling, value, stopStrings, cancellation, traced);
   }
 
   /** Returns this request with stop strings. */
   public GenerationRequest withStopStrings(List<String> value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, sampling, maxTokens, value, cancellation);
+        text, question, plan, form, chat, sampling, maxTokens, value, cancellation, traced);
   }
 
   /** Returns this request with a switch to end it. */
   public GenerationRequest withCancellation(Cancellation value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, sampling, maxTokens, stopStrings, value);
+        text, question, plan, form, chat, sampling, maxTokens, stopStrings, value, traced);
+  }
+
+  /** Returns this request with or without a trace in its result. */
+  public GenerationRequest withTraced(boolean value) {
+    return new GenerationRequest(
+        text, question, plan, form, chat, sampling, maxTokens, stopStrings, cancellation, value);
   }
 }

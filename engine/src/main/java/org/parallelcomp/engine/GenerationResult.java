@@ -1,6 +1,7 @@
 package org.parallelcomp.engine;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.policy.Plan;
 
 /**
@@ -19,6 +20,7 @@ import org.parallelcomp.api.policy.Plan;
  * @param model name of the model
  * @param backend id of the backend
  * @param warnings what the caller should know, each in one sentence
+ * @param trace what was seen on the way, or null unless the request was traced
  */
 public record GenerationResult(
     String answer,
@@ -32,7 +34,8 @@ public record GenerationResult(
     Sampling sampling,
     String model,
     String backend,
-    List<String> warnings) {
+    List<String> warnings,
+    @Nullable Trace trace) {
   public GenerationResult {
     tokenIds = List.copyOf(tokenIds);
     citations = List.copyOf(citations);

@@ -21,6 +21,7 @@ import org.parallelcomp.api.policy.EvictionSchedule.WhileDecoding;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.engine.PassTrace.LayerTrace;
 import org.parallelcomp.engine.model.ContextWeighting;
 import org.parallelcomp.engine.model.LayerCaches;
 
@@ -38,7 +39,9 @@ final class AnswerCaches implements LayerCaches {
   private final List<OwnedLayer> layers;
   private final int[][] keptPerChunk;
   private final int window;
+  private final @Nullable LayerTrace[] traced;
   private boolean cutsNow;
+  private boolean tracesNow;
   private boolean decodes;
   private int nextPosition;
   private int answerTokens;
@@ -56,6 +59,7 @@ final class AnswerCaches implements LayerCaches {
     this.decoding = schedule.decoding().orElse(null);
     this.layers = new ArrayList<>(context.layers());
     this.keptPerChunk = new int[layers.size()][];
+    this.traced = new LayerTrace[layers.size()];
     this.nextPosition = context.nextPosition();
     this.window =
         decoding == null
@@ -72,7 +76,7 @@ final class AnswerCaches implements LayerCaches {
   }
 
   /** So many of the newest queries look back where a policy asks for all behind the context. */
-  private static final int LAST_QUERIES = 8;
+  static final int LAST_QUERIES = 8;
 
   private boolean cutsMerged() {
     return schedule.prefill() == EvictionSchedule.Prefill.MERGED && context.contextTokens() > 0;
@@ -141,6 +145,7 @@ final class AnswerCaches implements LayerCaches {
               @Override
               public void beforeLastBlock() {
                 cutsNow = cutsMerged();
+                tracesNow = request.tracer().isOn();
                 listener.beforeLastBlock();
               }
 
@@ -150,6 +155,10 @@ final class AnswerCaches implements LayerCaches {
               }
             });
     cutsNow = false;
+    if (tracesNow) {
+      request.tracer().answerPass(context.prefixTokens(), queryTokens(), List.of(traced));
+      tracesNow = false;
+    }
     nextPosition += pending.length;
     if (cutsMerged() && schedule.rerotate()) {
       nextPosition = longest();
@@ -174,17 +183,38 @@ final class AnswerCaches implements LayerCaches {
 
   @Override
   public boolean needsLogSumExp(int layer) {
-    return cutsNow
-        && merged.requires(layer, context.contextTokens()).contains(Evidence.ATTENTION_MASS);
+    return tracesNow && weighting(layer) == null
+        || cutsNow
+            && merged.requires(layer, context.contextTokens()).contains(Evidence.ATTENTION_MASS);
   }
 
   @Override
   public void close(int layer, Attended attended) {
     if (cutsNow) {
       cutMerged(layer, attended);
+    } else if (tracesNow) {
+      traced[layer] =
+          request
+              .tracer()
+              .answerLayer(
+                  request,
+                  layer,
+                  observable(layer, attended),
+                  window(),
+                  context.prefixTokens(),
+                  request.config().kvHeads());
     } else if (decodes && sinceLook >= Objects.requireNonNull(decoding).everyTokens() - window) {
       remember(layer, attended);
     }
+  }
+
+  /** Returns what was attended to, or null where there is no log-sum-exp to observe it by. */
+  private @Nullable Attended observable(int layer, Attended attended) {
+    return weighting(layer) == null ? attended : null;
+  }
+
+  private int window() {
+    return Tracer.window(merged, queryTokens());
   }
 
   // ---- once, over the merged context ----
@@ -209,7 +239,20 @@ final class AnswerCaches implements LayerCaches {
               queryTokens(),
               nextPosition + context.pendingIds().length - queryTokens(),
               declared);
-      TokenSelection selection = merged.select(evidence, backend.tensorOps(step));
+      TensorOps ops = backend.tensorOps(step);
+      TokenSelection keptByBudget = merged.withinBudget(evidence, ops);
+      TokenSelection selection = merged.calibrate(evidence, keptByBudget, ops);
+      if (tracesNow) {
+        traced[layer] =
+            Tracer.cutLayer(
+                backend,
+                step,
+                observable(layer, attended),
+                window(),
+                prefix,
+                keptByBudget,
+                selection);
+      }
       keptPerChunk[layer] = perChunk(selection);
       if (!selection.keepsEverything()) {
         layers.set(

@@ -6,9 +6,11 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.backend.TensorOps;
 import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.cache.TokenSelection;
 import org.parallelcomp.api.evidence.Evidence;
+import org.parallelcomp.engine.PassTrace.LayerTrace;
 import org.parallelcomp.engine.model.Decoder;
 import org.parallelcomp.engine.model.LayerCaches;
 
@@ -28,11 +30,14 @@ final class ChunkLayers implements LayerCaches {
   private final int queryTokens;
   private final @Nullable KvLayer[] uncut;
   private final KvLayer[] kept;
+  private final boolean trace;
+  private final @Nullable LayerTrace[] traced;
   private boolean lastBlock;
 
   /**
    * @param keptScope owner of what stays, or null if nothing shall stay
    * @param rerotate whether what stays is rotated to the places directly behind the prefix
+   * @param trace whether {@link #traced} is wanted
    */
   ChunkLayers(
       Backend backend,
@@ -43,7 +48,8 @@ final class ChunkLayers implements LayerCaches {
       @Nullable MemoryScope keptScope,
       boolean rerotate,
       int contextTokens,
-      int queryTokens) {
+      int queryTokens,
+      boolean trace) {
     this.backend = backend;
     this.decoder = decoder;
     this.pool = pool;
@@ -55,6 +61,8 @@ final class ChunkLayers implements LayerCaches {
     this.queryTokens = queryTokens;
     this.uncut = new KvLayer[decoder.config().layers()];
     this.kept = new KvLayer[decoder.config().layers()];
+    this.trace = trace && keptScope != null;
+    this.traced = new LayerTrace[decoder.config().layers()];
   }
 
   /** Says that the next pass is the chunk's last, behind which its layers can be cut. */
@@ -65,6 +73,11 @@ final class ChunkLayers implements LayerCaches {
   /** Returns what stayed, layer by layer. */
   List<KvLayer> kept() {
     return keptScope == null ? List.of() : List.of(kept);
+  }
+
+  /** Returns what each layer showed; empty if that was not wanted. */
+  List<LayerTrace> traced() {
+    return trace ? List.of(traced) : List.of();
   }
 
   @Override
@@ -82,7 +95,7 @@ final class ChunkLayers implements LayerCaches {
   public boolean needsLogSumExp(int layer) {
     return lastBlock
         && keptScope != null
-        && eviction.requires(layer, contextTokens).contains(Evidence.ATTENTION_MASS);
+        && (trace || eviction.requires(layer, contextTokens).contains(Evidence.ATTENTION_MASS));
   }
 
   @Override
@@ -117,7 +130,20 @@ final class ChunkLayers implements LayerCaches {
               queryTokens,
               positionBehind,
               declared);
-      TokenSelection selection = eviction.select(evidence, backend.tensorOps(policyScope));
+      TensorOps ops = backend.tensorOps(policyScope);
+      TokenSelection keptByBudget = eviction.withinBudget(evidence, ops);
+      TokenSelection selection = eviction.calibrate(evidence, keptByBudget, ops);
+      if (trace) {
+        traced[layer] =
+            Tracer.cutLayer(
+                backend,
+                policyScope,
+                attended,
+                Tracer.window(eviction, queryTokens),
+                prefixTokens,
+                keptByBudget,
+                selection);
+      }
       KvLayer cut = backend.cache().compact(target, layerCache, prefixTokens, selection);
       if (rerotate) {
         backend.cache().rerotate(cut, prefixTokens, decoder.rope());

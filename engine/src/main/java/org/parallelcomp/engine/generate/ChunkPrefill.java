@@ -28,6 +28,7 @@ final class ChunkPrefill {
   private final boolean scoreQuestion;
   private final boolean keepCaches;
   private final boolean rerotate;
+  private final boolean trace;
   private final LayerPool pool;
   private final Cancellation cancellation;
 
@@ -36,6 +37,7 @@ final class ChunkPrefill {
    * @param scoreQuestion whether the likelihood of the question is wanted
    * @param keepCaches whether the chunk's cache is wanted
    * @param rerotate whether its kept keys are rotated to consecutive positions
+   * @param trace whether what its layers showed is wanted
    * @param pool uncut layers with room for prefix, chunk and query
    */
   ChunkPrefill(
@@ -47,6 +49,7 @@ final class ChunkPrefill {
       boolean scoreQuestion,
       boolean keepCaches,
       boolean rerotate,
+      boolean trace,
       LayerPool pool,
       Cancellation cancellation) {
     this.backend = backend;
@@ -57,6 +60,7 @@ final class ChunkPrefill {
     this.scoreQuestion = scoreQuestion;
     this.keepCaches = keepCaches;
     this.rerotate = rerotate;
+    this.trace = trace;
     this.pool = pool;
     this.cancellation = cancellation;
   }
@@ -96,7 +100,8 @@ final class ChunkPrefill {
             keepCaches ? chunkScope : null,
             rerotate,
             chunkIds.length,
-            withQuery ? query.length : 0);
+            withQuery ? query.length : 0,
+            trace);
     try {
       Tensor hidden =
           BlockPrefill.forward(
@@ -118,7 +123,7 @@ final class ChunkPrefill {
                 }
               });
       float[] logLikelihoods = scoreQuestion ? questionLogLikelihoods(hidden) : new float[0];
-      return new Result(logLikelihoods, new ChunkCache(chunkScope, layers.kept()));
+      return new Result(logLikelihoods, new ChunkCache(chunkScope, layers.kept(), layers.traced()));
     } catch (RuntimeException | Error e) {
       layers.abandon();
       chunkScope.close();

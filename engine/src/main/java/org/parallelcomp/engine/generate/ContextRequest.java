@@ -30,6 +30,7 @@ import org.parallelcomp.engine.text.PromptParts;
  * @param answerTokens the most tokens of the answer
  * @param cancellation looked at between chunks and blocks
  * @param progress hears of each chunk: how many chunks there are, and how many tokens are done
+ * @param tracer collects what is seen on the way
  */
 record ContextRequest(
     Backend backend,
@@ -43,7 +44,8 @@ record ContextRequest(
     BitSet paragraphEnds,
     int answerTokens,
     Cancellation cancellation,
-    ProgressListener progress) {
+    ProgressListener progress,
+    Tracer tracer) {
 
   /** Hears how far the chunks have come. */
   interface ProgressListener {

@@ -102,6 +102,7 @@ public final class Generator {
     private final List<String> warnings = new ArrayList<>();
     private final long started = System.nanoTime();
     private final AnswerText answer;
+    private final Tracer tracer;
     private Encoded text = new Encoded(new int[0], new int[0], new int[0]);
     private PromptParts prompt = new PromptParts(new int[0], new int[0], 0, 0);
     private List<Chunk> chunks = List.of();
@@ -124,6 +125,7 @@ public final class Generator {
       this.form = form;
       this.policies = Policies.create(plan, catalog);
       this.answer = new AnswerText(request.stopStrings(), sink);
+      this.tracer = request.traced() && request.text() != null ? Tracer.on() : Tracer.OFF;
     }
 
     GenerationResult execute() {
@@ -243,7 +245,8 @@ public final class Generator {
           text.paragraphEnds(textOrNothing),
           request.maxTokens(),
           request.cancellation(),
-          (done, total, tokensDone) -> report(Phase.PREFILL, done, total, tokensDone, begin));
+          (done, total, tokensDone) -> report(Phase.PREFILL, done, total, tokensDone, begin),
+          tracer);
     }
 
     /** Chunks to a context. */
@@ -419,7 +422,8 @@ public final class Generator {
           request.sampling(),
           source.name(),
           backend.info().id(),
-          warnings);
+          warnings,
+          tracer.trace(chunks, text));
     }
 
     private void warn(String sentence) {

@@ -25,6 +25,7 @@ import org.parallelcomp.api.policy.EvictionSchedule;
 import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.policy.SinkReweighting;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.engine.PassTrace;
 import org.parallelcomp.engine.model.ContextWeighting;
 import org.parallelcomp.engine.model.LayerCaches;
 import org.parallelcomp.engine.text.PromptParts;
@@ -68,6 +69,7 @@ final class ParallelContext {
     boolean oneText = chunks.size() == 1 && !eviction.evictsAnywhere(chunks.getFirst().tokens());
     if (oneText && !request.policies().needsQuestionLikelihood()) {
       request.progress().chunks(0, 1, 0);
+      request.tracer().whole(IntStream.range(0, request.textIds().length));
       return PlainContext.of(
           request,
           request.textIds(),
@@ -109,6 +111,7 @@ final class ParallelContext {
               request.policies().needsQuestionLikelihood(),
               keepCaches,
               rerotates(),
+              request.tracer().isOn(),
               new LayerPool(request.decoder(), workspace, promptTokens + longestChunk()),
               request.cancellation());
       long tokensDone = 0;
@@ -132,7 +135,9 @@ final class ParallelContext {
         event.tokens = chunk.tokens();
         event.score = score;
         event.commit();
-        live.put(chunk.index(), new Scored(selfInformation(logLikelihoods), result.cache()));
+        double selfInformation = selfInformation(logLikelihoods);
+        request.tracer().scored(chunk.index(), score, selfInformation);
+        live.put(chunk.index(), new Scored(selfInformation, result.cache()));
         evict(live, queue.offer(chunk.index(), score));
         tokensDone += chunk.tokens();
       }
@@ -367,6 +372,9 @@ final class ParallelContext {
                   chunk, scored.selfInformation(), scored.cache().keptTokensPerLayer()));
           scored.cache().close();
         });
+    if (request.tracer().isOn()) {
+      request.tracer().sideBySide(passes(kept));
+    }
     boolean weighs = weightings.stream().anyMatch(weighting -> weighting != null);
     return new Context(
         layers,
@@ -377,6 +385,21 @@ final class ParallelContext {
         keptChunks,
         Context.ends(tokens),
         weighs ? weightings : List.of());
+  }
+
+  private List<PassTrace> passes(SortedMap<Integer, Scored> kept) {
+    var passes = new ArrayList<PassTrace>();
+    kept.forEach(
+        (index, scored) -> {
+          Chunk chunk = chunks.get(index);
+          passes.add(
+              new PassTrace(
+                  request.prompt().prefix().length,
+                  IntStream.range(chunk.fromToken(), chunk.toToken()).toArray(),
+                  request.prompt().query().length,
+                  scored.cache().traced()));
+        });
+    return passes;
   }
 
   /** How attention to the kept chunks is weighed in a layer, or null if it is plain. */
@@ -418,17 +441,20 @@ final class ParallelContext {
   private Context reread(SortedMap<Integer, Scored> kept) {
     var keptChunks = new ArrayList<Context.KeptChunk>();
     var texts = new ArrayList<int[]>();
+    var textTokens = IntStream.builder();
     int readTo = 0;
     for (Map.Entry<Integer, Scored> entry : kept.entrySet()) {
       Chunk chunk = chunks.get(entry.getKey());
       // Overlapping chunks share tokens, which one text holds once.
       int from = Math.max(chunk.fromToken(), readTo);
       texts.add(Arrays.copyOfRange(request.textIds(), from, chunk.toToken()));
+      IntStream.range(from, chunk.toToken()).forEach(textTokens);
       readTo = chunk.toToken();
       double selfInformation = entry.getValue().selfInformation();
       keptChunks.add(new Context.KeptChunk(chunk.index(), selfInformation, allKept(chunk.index())));
       entry.getValue().cache().close();
     }
+    request.tracer().whole(textTokens.build());
     return PlainContext.of(
         request,
         ChunkPrefill.concat(texts.toArray(int[][]::new)),

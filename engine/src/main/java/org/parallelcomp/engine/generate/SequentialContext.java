@@ -1,8 +1,11 @@
 package org.parallelcomp.engine.generate;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.parallelcomp.api.backend.CacheOps;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.cache.KvLayer;
@@ -25,10 +28,19 @@ final class SequentialContext implements LayerCaches {
   private final TokenEviction eviction;
   private final List<OwnedLayer> rolling;
 
+  /** Per layer and head the tokens that are held, counted from the prefix; only for a trace. */
+  private final List<List<BitSet>> held = new ArrayList<>();
+
+  private final int[] appended;
+
   private SequentialContext(ContextRequest request, int rollingCapacity) {
     this.request = request;
     this.eviction = TokenEviction.perChunk(request.policies(), request.config(), 1);
     this.rolling = OwnedLayer.allocate(request, rollingCapacity);
+    this.appended = new int[rolling.size()];
+    for (int layer = 0; layer < rolling.size(); layer++) {
+      held.add(Stream.generate(BitSet::new).limit(request.config().kvHeads()).toList());
+    }
   }
 
   /** Returns the context for the question. */
@@ -82,6 +94,9 @@ final class SequentialContext implements LayerCaches {
       tokensDone += chunk.tokens();
     }
     request.progress().chunks(chunks.size(), chunks.size(), tokensDone);
+    if (request.tracer().isOn()) {
+      request.tracer().rolled(prefixIds.length, request.textIds().length, context.held);
+    }
     return new Context(
         context.rolling,
         0,
@@ -109,6 +124,9 @@ final class SequentialContext implements LayerCaches {
   public void close(int layer, Attended attended) {
     KvLayer layerCache = rolling.get(layer).layer();
     int tokens = layerCache.maxTokens();
+    if (request.tracer().isOn()) {
+      hold(layer, tokens);
+    }
     if (eviction.keptTokens(layer, tokens) == tokens) {
       return;
     }
@@ -139,12 +157,33 @@ final class SequentialContext implements LayerCaches {
                 + Arrays.toString(selection.keptTokens())
                 + ".");
       }
+      if (request.tracer().isOn()) {
+        drop(layer, selection);
+      }
       KvLayer kept = cache.compact(step, layerCache, 0, selection);
       for (int head = 0; head < layerCache.kvHeads(); head++) {
         layerCache.setTokens(head, 0);
       }
       cache.concatenate(layerCache, kept);
       cache.rerotate(layerCache, 0, request.decoder().rope());
+    }
+  }
+
+  /** Notes that every head of a layer holds as many tokens now, the newest ones added. */
+  private void hold(int layer, int tokens) {
+    int from = appended[layer];
+    appended[layer] += tokens - held.get(layer).getFirst().cardinality();
+    held.get(layer).forEach(head -> head.set(from, appended[layer]));
+  }
+
+  /** Notes which of the held tokens stay. */
+  private void drop(int layer, TokenSelection selection) {
+    List<BitSet> stays = Tracer.perHead(request.backend(), selection);
+    for (int head = 0; head < stays.size(); head++) {
+      int[] before = held.get(layer).get(head).stream().toArray();
+      held.get(layer).get(head).clear();
+      BitSet after = held.get(layer).get(head);
+      stays.get(head).stream().forEach(slot -> after.set(before[slot]));
     }
   }
 }

@@ -209,15 +209,23 @@ final class TokenEviction {
 
   /** Returns what stays of a layer. */
   TokenSelection select(LayerEvidence evidence, TensorOps ops) {
+    return calibrate(evidence, withinBudget(evidence, ops), ops);
+  }
+
+  /** Returns what scores and budget leave of a layer. */
+  TokenSelection withinBudget(LayerEvidence evidence, TensorOps ops) {
     int tokens = evidence.contextTokens();
     int kept = keptTokens(evidence.layer(), tokens);
-    TokenSelection selection =
-        kept < tokens
-            ? selectExactly(evidence, kept, ops)
-            : TokenSelection.everything(evidence.kvHeads(), tokens);
+    return kept < tokens
+        ? selectExactly(evidence, kept, ops)
+        : TokenSelection.everything(evidence.kvHeads(), tokens);
+  }
+
+  /** Returns what calibration leaves of that. */
+  TokenSelection calibrate(LayerEvidence evidence, TokenSelection keptByBudget, TensorOps ops) {
     return calibrationEvidence(evidence.layer()).isEmpty()
-        ? selection
-        : policies.calibration().calibrate(evidence, selection, ops);
+        ? keptByBudget
+        : policies.calibration().calibrate(evidence, keptByBudget, ops);
   }
 
   /**

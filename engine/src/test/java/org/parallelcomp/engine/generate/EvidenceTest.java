@@ -140,7 +140,8 @@ class EvidenceTest {
               request.paragraphEnds(),
               8,
               request.cancellation(),
-              request.progress());
+              request.progress(),
+              Tracer.OFF);
       ParallelContext.build(request, request.chunks());
     }
   }

@@ -144,7 +144,8 @@ class PipelineLawsTest {
               request.paragraphEnds(),
               8,
               new Cancellation(),
-              (done, total, tokens) -> most.accumulateAndGet(scope.allocatedBytes(), Math::max));
+              (done, total, tokens) -> most.accumulateAndGet(scope.allocatedBytes(), Math::max),
+              Tracer.OFF);
       var chunks = listening.chunks();
       ParallelContext.build(listening, chunks);
       int longest = chunks.stream().mapToInt(chunk -> chunk.tokens()).max().orElseThrow();
@@ -182,7 +183,8 @@ class PipelineLawsTest {
                 if (done == 2) {
                   cancellation.cancel();
                 }
-              });
+              },
+              Tracer.OFF);
       assertThrows(
           RequestCancelled.class, () -> ParallelContext.build(cancelled, cancelled.chunks()));
     }

@@ -107,7 +107,8 @@ final class TestModel implements AutoCloseable {
         new BitSet(),
         answerTokens,
         new Cancellation(),
-        (done, total, tokensDone) -> {});
+        (done, total, tokensDone) -> {},
+        Tracer.OFF);
   }
 
   @Override
