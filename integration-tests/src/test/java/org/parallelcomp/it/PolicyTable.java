@@ -11,6 +11,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Predicate;
@@ -33,8 +34,12 @@ import org.parallelcomp.engine.text.TextTokenizer;
  *
  * <pre>
  * PolicyTable run MODEL HELDOUT_FOLDER RESULTS.tsv CHUNKS_FOLDER [--cases=20] [--tokens=32768] [--only=TEXT] [--minutes=N]
+ * PolicyTable time MODEL HELDOUT_FOLDER RESULTS.tsv CHUNKS_FOLDER [--cases=5] …
  * PolicyTable render RESULTS.tsv
  * </pre>
+ *
+ * <p>Counts bear a busy machine and times do not: so {@code time} runs a few cases of one task,
+ * each row warm, to be called when nothing else runs.
  *
  * <p>A run appends one line per row, budget and task to the results and passes over what is already
  * there, so it can be stopped and taken up again. Which chunks are kept does not depend on the
@@ -79,6 +84,12 @@ final class PolicyTable {
           new Row("window-attention", "window-attention"),
           new Row("window-attention, ada-kv", "window-attention", "ada-kv", false),
           new Row("window-attention, pyramid", "window-attention", "top-k", true));
+
+  // The sections of the results.
+  private static final String TOKENS = "tokens";
+  private static final String TOKEN_TIMES = "token-times";
+  private static final String PLANS_AS_THEY_ARE = "plans";
+  private static final String PLAN_TIMES = "plan-times";
 
   private static final String EVERYTHING = "everything";
   private static final List<String> BUDGETS = List.of("1/2", "1/4", "1/8");
@@ -153,6 +164,7 @@ final class PolicyTable {
   private final Path chunkFolder;
   private final int tokens;
   private final int count;
+  private final boolean timing;
 
   private PolicyTable(
       Engine engine,
@@ -161,7 +173,8 @@ final class PolicyTable {
       Path results,
       Path chunkFolder,
       int tokens,
-      int count) {
+      int count,
+      boolean timing) {
     this.engine = engine;
     this.cases = cases;
     this.tokenizer = tokenizer;
@@ -169,6 +182,7 @@ final class PolicyTable {
     this.chunkFolder = chunkFolder;
     this.tokens = tokens;
     this.count = count;
+    this.timing = timing;
   }
 
   public static void main(String[] args) throws IOException {
@@ -186,7 +200,8 @@ final class PolicyTable {
     }
     Path model = Path.of(plain.get(1));
     int tokens = Integer.parseInt(options.getOrDefault("tokens", "32768"));
-    int count = Integer.parseInt(options.getOrDefault("cases", "20"));
+    boolean timing = plain.getFirst().equals("time");
+    int count = Integer.parseInt(options.getOrDefault("cases", timing ? "5" : "20"));
     long until =
         System.nanoTime()
             + 60_000_000_000L * Long.parseLong(options.getOrDefault("minutes", "1000000"));
@@ -200,7 +215,8 @@ final class PolicyTable {
               Path.of(plain.get(3)),
               Files.createDirectories(Path.of(plain.get(4))),
               tokens,
-              count);
+              count,
+              timing);
       table.run(options.getOrDefault("only", ""), until);
     }
   }
@@ -210,20 +226,34 @@ final class PolicyTable {
     Predicate<String> wanted = row -> row.contains(only);
     for (String budget : concat(List.of(EVERYTHING), BUDGETS)) {
       for (Row row : budget.equals(EVERYTHING) ? List.of(new Row(EVERYTHING, "none")) : ROWS) {
-        for (RetrievalCases.Task task : RetrievalCases.Task.values()) {
+        for (RetrievalCases.Task task : tasks()) {
           if (wanted.test(row.name()) && System.nanoTime() < until) {
-            fill("tokens", row.name(), budget, task, index -> token(row, budget, task, index));
+            fill(
+                timing ? TOKEN_TIMES : TOKENS,
+                row.name(),
+                budget,
+                task,
+                index -> token(row, budget, task, index));
           }
         }
       }
     }
     for (String plan : PLANS) {
-      for (RetrievalCases.Task task : RetrievalCases.Task.values()) {
+      for (RetrievalCases.Task task : tasks()) {
         if (wanted.test(plan) && System.nanoTime() < until) {
-          fill("plans", plan, "", task, index -> whole(plan, task, index));
+          fill(
+              timing ? PLAN_TIMES : PLANS_AS_THEY_ARE,
+              plan,
+              "",
+              task,
+              index -> whole(plan, task, index));
         }
       }
     }
+  }
+
+  private List<RetrievalCases.Task> tasks() {
+    return timing ? List.of(RetrievalCases.Task.NUMBER) : List.of(RetrievalCases.Task.values());
   }
 
   /** One case of a cell. */
@@ -240,10 +270,16 @@ final class PolicyTable {
     int right = 0;
     long bytes = 0;
     long nanos = 0;
+    if (timing) {
+      if (section.equals(TOKEN_TIMES)) {
+        keptChunks(cases.create(task, tokens, 0, count), task, 0);
+      }
+      run.run(0);
+    }
     PolicyTableProvider.takeNanos();
     for (int index = 0; index < count; index++) {
       RetrievalCases.Case retrieval = cases.create(task, tokens, index, count);
-      if (section.equals("tokens")) {
+      if (section.equals(TOKENS) || section.equals(TOKEN_TIMES)) {
         keptChunks(retrieval, task, index);
       }
       long begin = System.nanoTime();
@@ -358,8 +394,9 @@ final class PolicyTable {
       for) are those that `parallelcomp` keeps; each policy prefills them as `parallelcomp` does and decides what stays.
 
       *looks at*: **question** policies see the question while they decide; **text** policies do not, so their caches could
-      serve any question; **nothing** is a control. *ms* is the time spent in scorer and selector per case, evidence
-      included, out of the prefill of 512 tokens (of 1,024 in *two*).
+      serve any question; **nothing** is a control. *ms* is the time that scorer and selector took per case of *number*,
+      evidence included, beside a prefill of 512 tokens; `scripts/policies.sh --times` took it on a machine with two cores
+      and nothing else to do.
       """;
 
   private static String render(List<Cell> cells) {
@@ -381,7 +418,7 @@ final class PolicyTable {
       page.append("\n## ").append(budget).append(" of the kept chunks' tokens\n\n");
       tasks(page, "policy", "ms");
       for (Row row : ROWS) {
-        line(page, row.name(), of(cells, row.name(), budget), true);
+        line(page, row.name(), of(cells, row.name(), budget), millis(cells, row.name(), budget));
       }
     }
     page.append(
@@ -394,13 +431,17 @@ final class PolicyTable {
         """);
     tasks(page, "plan", "s a case");
     for (String plan : PLANS) {
-      line(page, plan, cells.stream().filter(cell -> cell.isOf("plans", plan, "")).toList(), false);
+      line(
+          page,
+          plan,
+          cells.stream().filter(cell -> cell.isOf(PLANS_AS_THEY_ARE, plan, "")).toList(),
+          seconds(cells, plan));
     }
     return page.toString();
   }
 
   private static List<Cell> of(List<Cell> cells, String row, String budget) {
-    return cells.stream().filter(cell -> cell.isOf("tokens", row, budget)).toList();
+    return cells.stream().filter(cell -> cell.isOf(TOKENS, row, budget)).toList();
   }
 
   private static double percent(List<Cell> cells) {
@@ -415,13 +456,31 @@ final class PolicyTable {
       double percent = percent(of(cells, row, budget == null ? column : budget));
       line.append(percent < 0 ? " |" : String.format(Locale.ROOT, " %.0f |", percent));
     }
-    double millis =
+    OptionalDouble millis =
         cells.stream()
-            .filter(cell -> cell.section().equals("tokens") && cell.row().equals(row))
+            .filter(cell -> cell.section().equals(TOKEN_TIMES) && cell.row().equals(row))
             .mapToDouble(Cell::policyMillis)
-            .average()
-            .orElse(0);
-    return line.append(String.format(Locale.ROOT, " %.1f |", millis)).toString();
+            .average();
+    return line.append(number(" %.1f |", millis)).toString();
+  }
+
+  private static OptionalDouble millis(List<Cell> cells, String row, String budget) {
+    return cells.stream()
+        .filter(cell -> cell.isOf(TOKEN_TIMES, row, budget))
+        .mapToDouble(Cell::policyMillis)
+        .average();
+  }
+
+  private static OptionalDouble seconds(List<Cell> cells, String plan) {
+    return cells.stream()
+        .filter(cell -> cell.isOf(PLAN_TIMES, plan, ""))
+        .mapToDouble(Cell::seconds)
+        .average();
+  }
+
+  /** What was not measured stays empty. */
+  private static String number(String format, OptionalDouble value) {
+    return value.isPresent() ? String.format(Locale.ROOT, format, value.getAsDouble()) : " |";
   }
 
   private static final Set<String> SEE_NOTHING =
@@ -445,7 +504,7 @@ final class PolicyTable {
     page.append(" --- |".repeat(RetrievalCases.Task.values().length + 2)).append('\n');
   }
 
-  private static void line(StringBuilder page, String row, List<Cell> cells, boolean millis) {
+  private static void line(StringBuilder page, String row, List<Cell> cells, OptionalDouble last) {
     if (cells.isEmpty()) {
       return;
     }
@@ -457,8 +516,8 @@ final class PolicyTable {
       page.append(cell == null ? " |" : " " + cell.right() + "/" + cell.cases() + " |");
     }
     double bytes = cells.stream().mapToLong(Cell::keptBytes).average().orElse(0);
-    double last =
-        cells.stream().mapToDouble(millis ? Cell::policyMillis : Cell::seconds).average().orElse(0);
-    page.append(String.format(Locale.ROOT, " %,.0f | %.1f |%n", bytes, last));
+    page.append(String.format(Locale.ROOT, " %,.0f |", bytes))
+        .append(number(" %.1f |", last))
+        .append('\n');
   }
 }
