@@ -1,7 +1,7 @@
 /** The backend on ONNX Runtime. */
 module org.parallelcomp.backend.onnx {
   requires org.parallelcomp.api;
-  requires jdk.management;
+  requires org.parallelcomp.backend.host;
   requires static org.jspecify;
 
   provides org.parallelcomp.api.backend.BackendProvider with

@@ -49,16 +49,24 @@ class ArchitectureTest {
   private enum Module {
     API("org.parallelcomp.api..", 50),
     CORE_POLICIES("org.parallelcomp.core.policies..", 25, "org.parallelcomp.api.."),
-    BACKEND_CPU_VECTOR(
-        "org.parallelcomp.backend.cpu.vector..",
-        40,
+    BACKEND_HOST(
+        "org.parallelcomp.backend.host..",
+        8,
         "org.parallelcomp.api..",
-        "jdk.incubator.vector..",
         // How much memory there is.
         "com.sun.management.."),
+    BACKEND_CPU_VECTOR(
+        "org.parallelcomp.backend.cpu.vector..",
+        35,
+        "org.parallelcomp.api..",
+        "org.parallelcomp.backend.host..",
+        "jdk.incubator.vector.."),
     BACKEND_CUDA_FFM("org.parallelcomp.backend.cuda..", 20, "org.parallelcomp.api.."),
     BACKEND_ONNX(
-        "org.parallelcomp.backend.onnx..", 20, "org.parallelcomp.api..", "com.sun.management.."),
+        "org.parallelcomp.backend.onnx..",
+        20,
+        "org.parallelcomp.api..",
+        "org.parallelcomp.backend.host.."),
     ENGINE(
         "org.parallelcomp.engine..",
         80,
@@ -155,7 +163,7 @@ class ArchitectureTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"BACKEND_CPU_VECTOR", "BACKEND_CUDA_FFM", "BACKEND_ONNX"})
+  @EnumSource(names = {"BACKEND_HOST", "BACKEND_CPU_VECTOR", "BACKEND_CUDA_FFM", "BACKEND_ONNX"})
   void backendsNeverSeeAPolicy(Module module) {
     noClasses()
         .that()
@@ -205,7 +213,7 @@ class ArchitectureTest {
 
   @ParameterizedTest
   @EnumSource(
-      names = {"BACKEND_CPU_VECTOR", "BACKEND_CUDA_FFM", "BACKEND_ONNX"},
+      names = {"BACKEND_HOST", "BACKEND_CPU_VECTOR", "BACKEND_CUDA_FFM", "BACKEND_ONNX"},
       mode = EnumSource.Mode.EXCLUDE)
   void onlyBackendsHaveForeignMemory(Module module) {
     noClasses()

@@ -5,6 +5,9 @@ import java.lang.foreign.MemorySegment;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Layout;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.host.HostMemory;
+import org.parallelcomp.backend.host.HostTensor;
+import org.parallelcomp.backend.host.Rows;
 
 /**
  * The tensors of one call as the runtime wants them, without gaps: as they are, or, if they are
@@ -12,32 +15,34 @@ import org.parallelcomp.api.tensor.Tensor;
  */
 final class Contiguous implements AutoCloseable {
   private final Sessions sessions;
+  private final HostMemory memory;
   private Arena arena;
 
   Contiguous(Sessions sessions) {
     this.sessions = sessions;
+    this.memory = sessions.memory();
   }
 
   /** Returns the tensor itself, or a copy of a view with gaps. */
-  OnnxTensor input(Tensor tensor) {
-    OnnxTensor onnx = OnnxTensor.of(tensor);
+  HostTensor input(Tensor tensor) {
+    HostTensor onnx = memory.tensor(tensor);
     if (onnx.layout().isContiguous()) {
       return onnx;
     }
-    OnnxTensor copy = like(onnx);
+    HostTensor copy = like(onnx);
     copy(onnx, copy);
     return copy;
   }
 
   /** Returns the tensor itself, or, for a view with gaps, memory of that size. */
-  OnnxTensor output(Tensor tensor) {
-    OnnxTensor onnx = OnnxTensor.of(tensor);
+  HostTensor output(Tensor tensor) {
+    HostTensor onnx = memory.tensor(tensor);
     return onnx.layout().isContiguous() ? onnx : like(onnx);
   }
 
   /** Writes an output back if it is not the tensor itself. */
-  void finish(Tensor tensor, OnnxTensor output) {
-    OnnxTensor target = OnnxTensor.of(tensor);
+  void finish(Tensor tensor, HostTensor output) {
+    HostTensor target = memory.tensor(tensor);
     if (output.storage() != target.storage()) {
       copy(output, target);
     }
@@ -51,15 +56,15 @@ final class Contiguous implements AutoCloseable {
     return arena.allocate(Math.max(1, bytes), 64);
   }
 
-  private OnnxTensor like(OnnxTensor tensor) {
+  private HostTensor like(HostTensor tensor) {
     DType dtype = tensor.dtype();
     MemorySegment storage = memory(dtype.bytes(tensor.shape().elements()));
-    return new OnnxTensor(tensor.owner(), storage, dtype, Layout.contiguous(tensor.shape()));
+    return new HostTensor(tensor.owner(), storage, dtype, Layout.contiguous(tensor.shape()));
   }
 
-  private void copy(OnnxTensor from, OnnxTensor to) {
-    Rows in = Rows.any(from);
-    Rows out = Rows.any(to);
+  private void copy(HostTensor from, HostTensor to) {
+    Rows in = memory.any(from);
+    Rows out = memory.any(to);
     int[] row = new int[in.length()];
     for (long i = 0; i < in.count(); i++) {
       in.read(i, row, 0);

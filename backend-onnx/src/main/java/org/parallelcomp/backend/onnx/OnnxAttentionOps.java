@@ -1,5 +1,7 @@
 package org.parallelcomp.backend.onnx;
 
+import static org.parallelcomp.backend.onnx.Arguments.argument;
+
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -14,6 +16,9 @@ import org.parallelcomp.api.evidence.HeadReduction;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.host.HostMemory;
+import org.parallelcomp.backend.host.HostTensor;
+import org.parallelcomp.backend.host.Rows;
 import org.parallelcomp.backend.onnx.graph.ElementType;
 import org.parallelcomp.backend.onnx.runtime.OrtTensor;
 
@@ -33,9 +38,11 @@ final class OnnxAttentionOps implements AttentionOps {
   private static final int MASS_KEYS = 2048;
 
   private final Sessions sessions;
+  private final HostMemory memory;
 
   OnnxAttentionOps(Sessions sessions) {
     this.sessions = sessions;
+    this.memory = sessions.memory();
   }
 
   @Override
@@ -181,9 +188,9 @@ final class OnnxAttentionOps implements AttentionOps {
       var graphs =
           new AttentionGraphs(heads, group, headDim, scale, hasCommon, own > 0, logSumExp != null);
       try (var call = new Contiguous(sessions)) {
-        OnnxTensor result = call.output(toOut);
+        HostTensor result = call.output(toOut);
         var inputs = new ArrayList<OrtTensor>();
-        inputs.add(call.input(ofQueries).argument(rows, heads, group, headDim));
+        inputs.add(argument(call.input(ofQueries), rows, heads, group, headDim));
         for (int head = fromHead; head < toHead; head++) {
           if (hasCommon) {
             inputs.add(slots(layer.keys(), head, first[head], common[head]));
@@ -194,7 +201,7 @@ final class OnnxAttentionOps implements AttentionOps {
             inputs.add(slots(layer.values(), head, first[head] + common[head], own));
           }
         }
-        var outputs = new ArrayList<>(List.of(result.argument(rows, heads, group, headDim)));
+        var outputs = new ArrayList<>(List.of(argument(result, rows, heads, group, headDim)));
         int queryHeads = heads * group;
         MemorySegment sums = call.memory(4L * queryHeads * rows);
         if (logSumExp != null) {
@@ -206,7 +213,8 @@ final class OnnxAttentionOps implements AttentionOps {
           float[] row = new float[rows];
           for (int head = 0; head < queryHeads; head++) {
             MemorySegment.copy(sums, Rows.FLOAT, 4L * head * rows, row, 0, rows);
-            Rows.floats(logSumExp)
+            memory
+                .floats(logSumExp)
                 .writePart((long) fromHead * group + head, firstRow, rows, row, 0);
           }
         }
@@ -215,12 +223,12 @@ final class OnnxAttentionOps implements AttentionOps {
 
     private OrtTensor slots(Tensor cache, int head, int from, int count) {
       long slot = (long) layer.firstSlot(head) + from;
-      return OnnxTensor.of(cache.slice(0, slot, slot + count)).argument(count, headDim);
+      return argument(memory.tensor(cache.slice(0, slot, slot + count)), count, headDim);
     }
 
     private void nothing(Tensor toOut, int fromHead, int toHead) {
       float[] zeros = new float[headDim];
-      Rows to = Rows.floats(toOut);
+      Rows to = memory.floats(toOut);
       for (long row = 0; row < to.count(); row++) {
         to.write(row, zeros, 0);
       }
@@ -228,7 +236,7 @@ final class OnnxAttentionOps implements AttentionOps {
         float[] none = new float[rows];
         Arrays.fill(none, Float.NEGATIVE_INFINITY);
         for (int head = fromHead * group; head < toHead * group; head++) {
-          Rows.floats(logSumExp).writePart(head, firstRow, rows, none, 0);
+          memory.floats(logSumExp).writePart(head, firstRow, rows, none, 0);
         }
       }
     }
@@ -251,9 +259,9 @@ final class OnnxAttentionOps implements AttentionOps {
     partialOuts.forEach(part -> requireShape(part, out.shape()));
     partialLogSumExps.forEach(sums -> requireSums(sums, out));
     requireSums(logSumExp, out);
-    Rows to = Rows.floats(out);
-    List<Rows> from = partialOuts.stream().map(Rows::floats).toList();
-    List<Rows> fromSums = partialLogSumExps.stream().map(Rows::floats).toList();
+    Rows to = memory.floats(out);
+    List<Rows> from = partialOuts.stream().map(memory::floats).toList();
+    List<Rows> fromSums = partialLogSumExps.stream().map(memory::floats).toList();
     int tokens = out.shape().intDim(0);
     int queryHeads = out.shape().intDim(1);
     float[] part = new float[to.length()];
@@ -268,7 +276,7 @@ final class OnnxAttentionOps implements AttentionOps {
         sums[0] = mergeRow(from, row, sums, part, merged);
         to.write(row, merged, 0);
         if (logSumExp != null) {
-          Rows.floats(logSumExp).writePart(head, token, 1, sums, 0);
+          memory.floats(logSumExp).writePart(head, token, 1, sums, 0);
         }
       }
     }
@@ -336,7 +344,7 @@ final class OnnxAttentionOps implements AttentionOps {
               + mass.shape()
               + ".");
     }
-    Rows to = Rows.floats(mass);
+    Rows to = memory.floats(mass);
     int length = toToken - fromToken;
     for (int head = 0; head < layer.kvHeads(); head++) {
       float[] sums = new float[group * length];
@@ -427,8 +435,8 @@ final class OnnxAttentionOps implements AttentionOps {
       Tensor ofSums =
           logSumExp.slice(0, firstHead, firstHead + group).slice(1, firstRow, firstRow + rows);
       try (var call = new Contiguous(sessions)) {
-        OrtTensor query = call.input(ofQueries).argument(rows, group, headDim);
-        OrtTensor sum = call.input(ofSums).argument(group, rows, 1);
+        OrtTensor query = argument(call.input(ofQueries), rows, group, headDim);
+        OrtTensor sum = argument(call.input(ofSums), group, rows, 1);
         MemorySegment last = call.memory(8);
         MemorySegment piece = call.memory(4L * group * MASS_KEYS);
         float[] added = new float[MASS_KEYS];
@@ -443,7 +451,7 @@ final class OnnxAttentionOps implements AttentionOps {
               graphs::mass,
               List.of(
                   query,
-                  OnnxTensor.of(sequence.layer().keys().slice(0, slot, slot + keys)).argument(),
+                  argument(memory.tensor(sequence.layer().keys().slice(0, slot, slot + keys))),
                   sum,
                   new OrtTensor(ElementType.INT64, last)),
               List.of(new OrtTensor(ElementType.FLOAT, piece, group, keys)));

@@ -1,8 +1,5 @@
 package org.parallelcomp.backend.onnx;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.lang.foreign.MemorySegment;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -17,12 +14,12 @@ import org.parallelcomp.api.backend.HostTransfer;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.OpCall;
 import org.parallelcomp.api.backend.TensorOps;
-import org.parallelcomp.api.error.ErrorCode;
-import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.tensor.DType;
-import org.parallelcomp.api.tensor.Layout;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.host.HostMemory;
+import org.parallelcomp.backend.host.HostMemoryTransfer;
+import org.parallelcomp.backend.host.SystemMemory;
 import org.parallelcomp.backend.onnx.runtime.OrtEnvironment;
 import org.parallelcomp.backend.onnx.runtime.OrtLibrary;
 
@@ -31,20 +28,20 @@ final class OnnxBackend implements Backend {
   private final OrtLibrary library;
   private final OnnxOptions options;
   private final int threads;
-  private final OnnxMemoryScope memory = new OnnxMemoryScope("backend", null);
+  private final HostMemory memory = new HostMemory("ONNX", WeightBlocks::unpack);
   private final OrtEnvironment environment;
   private final Sessions sessions;
-  private final HostTransfer host = new OnnxHostTransfer();
+  private final HostTransfer host = new HostMemoryTransfer(memory);
   private final DecoderOps decoder;
   private final AttentionOps attention;
-  private final CacheOps cache = new OnnxCacheOps();
+  private final CacheOps cache = new OnnxCacheOps(memory);
 
   OnnxBackend(OrtLibrary library, OnnxOptions options, int threads) {
     this.library = library;
     this.options = options;
     this.threads = threads;
     this.environment = OrtEnvironment.open(library, threads);
-    this.sessions = new Sessions(environment, options);
+    this.sessions = new Sessions(memory, environment, options);
     this.decoder = new OnnxDecoderOps(sessions, options.precision());
     this.attention = new OnnxAttentionOps(sessions);
   }
@@ -88,46 +85,12 @@ final class OnnxBackend implements Backend {
 
   @Override
   public MemoryScope openScope(String name) {
-    return memory.child(name);
+    return memory.openScope(name);
   }
 
   @Override
   public Tensor load(MemoryScope scope, FileRegion region, DType dtype, Shape shape) {
-    if (dtype.bytes(shape.elements()) != region.sizeBytes()) {
-      throw new InferenceException(
-          ErrorCode.CORRUPT_FILE,
-          "A tensor "
-              + dtype
-              + shape
-              + " takes "
-              + dtype.bytes(shape.elements())
-              + " bytes, but its region of "
-              + region.file()
-              + " has "
-              + region.sizeBytes()
-              + ".");
-    }
-    try {
-      OnnxMemoryScope owner = OnnxMemoryScope.of(scope);
-      MemorySegment file = owner.map(region.file());
-      if (region.offsetBytes() < 0 || region.offsetBytes() > file.byteSize() - region.sizeBytes()) {
-        throw new InferenceException(
-            ErrorCode.FILE_NOT_READABLE,
-            region.file()
-                + " has "
-                + file.byteSize()
-                + " bytes and ends before byte "
-                + (region.offsetBytes() + region.sizeBytes())
-                + ", where a tensor ends.");
-      }
-      MemorySegment storage = file.asSlice(region.offsetBytes(), region.sizeBytes());
-      return new OnnxTensor(owner, storage, dtype, Layout.contiguous(shape));
-    } catch (IOException | UncheckedIOException e) {
-      throw new InferenceException(
-          ErrorCode.FILE_NOT_READABLE,
-          "Cannot map " + region.file() + ": " + e.getMessage() + ".",
-          e);
-    }
+    return memory.load(scope, region, dtype, shape);
   }
 
   @Override

@@ -12,9 +12,18 @@ import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.host.HostMemory;
+import org.parallelcomp.backend.host.HostTensor;
+import org.parallelcomp.backend.host.Rows;
 
 /** Key-value caches of F32: copies of rows by plain Java, for which a graph would have no use. */
 final class OnnxCacheOps implements CacheOps {
+  private final HostMemory memory;
+
+  OnnxCacheOps(HostMemory memory) {
+    this.memory = memory;
+  }
+
   /** Returns whether keys and values may have this type. */
   static boolean isCacheType(DType dtype) {
     return dtype == DType.F32;
@@ -41,16 +50,16 @@ final class OnnxCacheOps implements CacheOps {
     int kvHeads = layer.kvHeads();
     int headDim = layer.headDim();
     layer.requireAppendable(keys, values, positions);
-    Rows keyRows = Rows.floats(keys).gapless("keys");
-    Rows valueRows = Rows.floats(values).gapless("values");
-    int[] newPositions = Rows.ints(positions).toInts();
+    Rows keyRows = memory.floats(keys).gapless("keys");
+    Rows valueRows = memory.floats(values).gapless("values");
+    int[] newPositions = memory.ints(positions).toInts();
     for (int head = 0; head < kvHeads; head++) {
       long slot = (long) layer.firstSlot(head) + layer.tokens(head);
       for (int token = 0; token < tokens; token++) {
         copyRow(keyRows, (long) token * kvHeads + head, layer.keys(), slot + token);
         copyRow(valueRows, (long) token * kvHeads + head, layer.values(), slot + token);
       }
-      OnnxTensor ofSlots = OnnxTensor.of(layer.positions());
+      HostTensor ofSlots = memory.tensor(layer.positions());
       MemorySegment.copy(
           newPositions, 0, ofSlots.storage(), Rows.INT, ofSlots.startByte() + 4 * slot, tokens);
       layer.setTokens(head, layer.tokens(head) + tokens);
@@ -67,7 +76,7 @@ final class OnnxCacheOps implements CacheOps {
     for (int head = 0; head < kvHeads; head++) {
       firstIndex[head + 1] = firstIndex[head] + kept[head];
     }
-    int[] indices = selection.indices().map(i -> Rows.ints(i).toInts()).orElse(new int[0]);
+    int[] indices = selection.indices().map(i -> memory.ints(i).toInts()).orElse(new int[0]);
     boolean everything = selection.indices().isEmpty();
     for (int head = 0; head < kvHeads; head++) {
       int last = -1;
@@ -140,8 +149,8 @@ final class OnnxCacheOps implements CacheOps {
               + " positions of the rotary table.");
     }
     Rotation rotation = new Rotation(rope);
-    OnnxTensor keys = OnnxTensor.of(layer.keys());
-    OnnxTensor positions = OnnxTensor.of(layer.positions());
+    HostTensor keys = memory.tensor(layer.keys());
+    HostTensor positions = memory.tensor(layer.positions());
     int headDim = layer.headDim();
     float[] row = new float[headDim];
     for (int head = 0; head < layer.kvHeads(); head++) {
@@ -159,15 +168,15 @@ final class OnnxCacheOps implements CacheOps {
   }
 
   /** Turns a key from the position at which it was rotated to another one. */
-  private static final class Rotation {
+  private final class Rotation {
     private final float[] cosines;
     private final float[] sines;
     private final int half;
     private final boolean interleaved;
 
     Rotation(Rope rope) {
-      cosines = OnnxHostTransfer.floats(rope.cosines());
-      sines = OnnxHostTransfer.floats(rope.sines());
+      cosines = memory.numbers(rope.cosines());
+      sines = memory.numbers(rope.sines());
       half = rope.rotaryDims() / 2;
       interleaved = rope.style() == Rope.Style.INTERLEAVED;
     }
@@ -196,8 +205,8 @@ final class OnnxCacheOps implements CacheOps {
     }
   }
 
-  private static void copyRow(Rows from, long row, Tensor to, long slot) {
-    OnnxTensor target = OnnxTensor.of(to);
+  private void copyRow(Rows from, long row, Tensor to, long slot) {
+    HostTensor target = memory.tensor(to);
     MemorySegment.copy(
         from.storage(),
         from.byteOf(row),
@@ -206,7 +215,7 @@ final class OnnxCacheOps implements CacheOps {
         4L * from.length());
   }
 
-  private static void copySlots(KvLayer from, long fromSlot, KvLayer to, long toSlot, int count) {
+  private void copySlots(KvLayer from, long fromSlot, KvLayer to, long toSlot, int count) {
     copy(
         from.keys(),
         fromSlot * from.headDim(),
@@ -222,9 +231,9 @@ final class OnnxCacheOps implements CacheOps {
     copy(from.positions(), fromSlot, to.positions(), toSlot, count);
   }
 
-  private static void copy(Tensor from, long fromNumber, Tensor to, long toNumber, long count) {
-    OnnxTensor source = OnnxTensor.of(from);
-    OnnxTensor target = OnnxTensor.of(to);
+  private void copy(Tensor from, long fromNumber, Tensor to, long toNumber, long count) {
+    HostTensor source = memory.tensor(from);
+    HostTensor target = memory.tensor(to);
     MemorySegment.copy(
         source.storage(),
         source.startByte() + source.dtype().bytes(fromNumber),

@@ -1,5 +1,7 @@
 package org.parallelcomp.backend.onnx;
 
+import static org.parallelcomp.backend.onnx.Arguments.argument;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -15,6 +17,9 @@ import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.host.HostMemory;
+import org.parallelcomp.backend.host.HostTensor;
+import org.parallelcomp.backend.host.Rows;
 import org.parallelcomp.backend.onnx.graph.ElementType;
 import org.parallelcomp.backend.onnx.graph.Graph;
 import org.parallelcomp.backend.onnx.runtime.OrtTensor;
@@ -31,18 +36,20 @@ final class OnnxDecoderOps implements DecoderOps {
   private static final int ROWS = 256;
 
   private final Sessions sessions;
+  private final HostMemory memory;
   private final Precision precision;
 
   OnnxDecoderOps(Sessions sessions, Precision precision) {
     this.sessions = sessions;
+    this.memory = sessions.memory();
     this.precision = precision;
   }
 
   @Override
   public void embed(Tensor out, Tensor table, Tensor tokenIds) {
-    OnnxTensor matrix = matrix(table);
-    Rows to = Rows.floats(out);
-    int[] ids = Rows.ints(tokenIds).toInts();
+    HostTensor matrix = matrix(table);
+    Rows to = memory.floats(out);
+    int[] ids = memory.ints(tokenIds).toInts();
     requireShape(
         to.count() == ids.length && to.length() == table.shape().dim(1), "embed", out, table);
     for (int i = 0; i < ids.length; i++) {
@@ -53,7 +60,7 @@ final class OnnxDecoderOps implements DecoderOps {
 
   @Override
   public void linear(Tensor out, Tensor weight, @Nullable Tensor bias, Tensor in) {
-    OnnxTensor matrix = matrix(weight);
+    HostTensor matrix = matrix(weight);
     long outputDim = weight.shape().dim(0);
     long inputDim = weight.shape().dim(1);
     requireShape(
@@ -82,18 +89,18 @@ final class OnnxDecoderOps implements DecoderOps {
                 return g;
               };
           try (var call = new Contiguous(sessions)) {
-            OnnxTensor result = call.output(out.slice(0, from, to));
+            HostTensor result = call.output(out.slice(0, from, to));
             var inputs = new ArrayList<OrtTensor>();
-            inputs.add(call.input(in.slice(0, from, to)).argument(1, to - from, inputDim));
+            inputs.add(argument(call.input(in.slice(0, from, to)), 1, to - from, inputDim));
             if (bias != null) {
-              inputs.add(call.input(bias).argument());
+              inputs.add(argument(call.input(bias)));
             }
             sessions.run(
                 form,
                 List.of(matrix),
                 graph,
                 inputs,
-                List.of(result.argument(1, to - from, outputDim)));
+                List.of(argument(result, 1, to - from, outputDim)));
             call.finish(out.slice(0, from, to), result);
           }
         });
@@ -160,11 +167,11 @@ final class OnnxDecoderOps implements DecoderOps {
           return g;
         };
     try (var call = new Contiguous(sessions)) {
-      OnnxTensor in = call.input(inOut);
-      OrtTensor argument = in.argument(1, tokens, (long) heads * headDim);
-      var inputs = new ArrayList<>(List.of(argument));
+      HostTensor in = call.input(inOut);
+      OrtTensor rotated = argument(in, 1, tokens, (long) heads * headDim);
+      var inputs = new ArrayList<>(List.of(rotated));
       inputs.addAll(ropeArguments(call, positions, rope));
-      sessions.run(form, graph, inputs, List.of(argument));
+      sessions.run(form, graph, inputs, List.of(rotated));
       call.finish(inOut, in);
     }
   }
@@ -173,15 +180,15 @@ final class OnnxDecoderOps implements DecoderOps {
     return rope.style() + " " + rope.rotaryDims();
   }
 
-  private static List<OrtTensor> ropeArguments(Contiguous call, Tensor positions, Rope rope) {
+  private List<OrtTensor> ropeArguments(Contiguous call, Tensor positions, Rope rope) {
     return List.of(
-        call.input(positions).argument(1, positions.shape().elements()),
-        call.input(rope.cosines()).argument(),
-        call.input(rope.sines()).argument());
+        argument(call.input(positions), 1, positions.shape().elements()),
+        argument(call.input(rope.cosines())),
+        argument(call.input(rope.sines())));
   }
 
-  private static void requirePositions(Tensor positions, Rope rope) {
-    for (int position : Rows.ints(positions).toInts()) {
+  private void requirePositions(Tensor positions, Rope rope) {
+    for (int position : memory.ints(positions).toInts()) {
       if (position < 0 || position >= rope.positions()) {
         throw new InferenceException(
             ErrorCode.INTERNAL,
@@ -270,7 +277,7 @@ final class OnnxDecoderOps implements DecoderOps {
         "tokenLogLikelihood",
         out,
         logits);
-    for (int id : Rows.ints(targets).toInts()) {
+    for (int id : memory.ints(targets).toInts()) {
       requireToken(id, vocab);
     }
     Supplier<Graph> graph =
@@ -284,12 +291,12 @@ final class OnnxDecoderOps implements DecoderOps {
           return g;
         };
     try (var call = new Contiguous(sessions)) {
-      OnnxTensor result = call.output(out);
+      HostTensor result = call.output(out);
       sessions.run(
           "log-likelihood",
           graph,
-          List.of(call.input(logits).argument(), call.input(targets).argument(rows, 1)),
-          List.of(result.argument(rows, 1)));
+          List.of(argument(call.input(logits)), argument(call.input(targets), rows, 1)),
+          List.of(argument(result, rows, 1)));
       call.finish(out, result);
     }
   }
@@ -316,12 +323,12 @@ final class OnnxDecoderOps implements DecoderOps {
             ? dims
             : new long[] {second.shape().elements()};
     try (var call = new Contiguous(sessions)) {
-      OnnxTensor result = call.output(out);
+      HostTensor result = call.output(out);
       sessions.run(
           form,
           graph,
-          List.of(call.input(first).argument(dims), call.input(second).argument(ofSecond)),
-          List.of(result.argument(dims)));
+          List.of(argument(call.input(first), dims), argument(call.input(second), ofSecond)),
+          List.of(argument(result, dims)));
       call.finish(out, result);
     }
   }
@@ -390,12 +397,12 @@ final class OnnxDecoderOps implements DecoderOps {
               };
           try (var call = new Contiguous(sessions)) {
             long rows = to - from;
-            OnnxTensor q = call.output(queries.slice(0, from, to));
-            OnnxTensor k = call.output(keys.slice(0, from, to));
-            OnnxTensor v = call.output(values.slice(0, from, to));
+            HostTensor q = call.output(queries.slice(0, from, to));
+            HostTensor k = call.output(keys.slice(0, from, to));
+            HostTensor v = call.output(values.slice(0, from, to));
             var inputs = new ArrayList<OrtTensor>();
-            inputs.add(call.input(hidden.slice(0, from, to)).argument(1, rows, hiddenDim));
-            inputs.add(call.input(block.norm()).argument());
+            inputs.add(argument(call.input(hidden.slice(0, from, to)), 1, rows, hiddenDim));
+            inputs.add(argument(call.input(block.norm())));
             inputs.addAll(ropeArguments(call, positions.slice(0, from, to), rope));
             addPresent(call, inputs, block.queryBias(), block.keyBias(), block.valueBias());
             addPresent(call, inputs, block.queryNorm(), block.keyNorm());
@@ -405,9 +412,9 @@ final class OnnxDecoderOps implements DecoderOps {
                 graph,
                 inputs,
                 List.of(
-                    q.argument(1, rows, queryDim),
-                    k.argument(1, rows, keyDim),
-                    v.argument(1, rows, keyDim)));
+                    argument(q, 1, rows, queryDim),
+                    argument(k, 1, rows, keyDim),
+                    argument(v, 1, rows, keyDim)));
             call.finish(queries.slice(0, from, to), q);
             call.finish(keys.slice(0, from, to), k);
             call.finish(values.slice(0, from, to), v);
@@ -419,7 +426,7 @@ final class OnnxDecoderOps implements DecoderOps {
       Contiguous call, List<OrtTensor> inputs, @Nullable Tensor... vectors) {
     for (Tensor vector : vectors) {
       if (vector != null) {
-        inputs.add(call.input(vector).argument());
+        inputs.add(argument(call.input(vector)));
       }
     }
   }
@@ -455,10 +462,10 @@ final class OnnxDecoderOps implements DecoderOps {
       Scratch scratch) {
     int hiddenDim = hidden.shape().intDim(1);
     int attendedDim = attended.shape().intDim(1) * attended.shape().intDim(2);
-    OnnxTensor output = matrix(attention.output());
-    OnnxTensor gate = matrix(feedForward.gate());
-    OnnxTensor up = matrix(feedForward.up());
-    OnnxTensor down = matrix(feedForward.down());
+    HostTensor output = matrix(attention.output());
+    HostTensor gate = matrix(feedForward.gate());
+    HostTensor up = matrix(feedForward.up());
+    HostTensor down = matrix(feedForward.down());
     Tensor bias = attention.outputBias();
     forRows(
         hidden.shape().dim(0),
@@ -491,11 +498,11 @@ final class OnnxDecoderOps implements DecoderOps {
               };
           try (var call = new Contiguous(sessions)) {
             long rows = to - from;
-            OnnxTensor state = call.input(hidden.slice(0, from, to));
-            OrtTensor inOut = state.argument(1, rows, hiddenDim);
+            HostTensor state = call.input(hidden.slice(0, from, to));
+            OrtTensor inOut = argument(state, 1, rows, hiddenDim);
             var inputs = new ArrayList<>(List.of(inOut));
-            inputs.add(call.input(attended.slice(0, from, to)).argument(1, rows, attendedDim));
-            inputs.add(call.input(feedForward.norm()).argument());
+            inputs.add(argument(call.input(attended.slice(0, from, to)), 1, rows, attendedDim));
+            inputs.add(argument(call.input(feedForward.norm())));
             addPresent(call, inputs, bias);
             sessions.run(form, List.of(output, gate, up, down), graph, inputs, List.of(inOut));
             call.finish(hidden.slice(0, from, to), state);
@@ -517,7 +524,7 @@ final class OnnxDecoderOps implements DecoderOps {
     }
   }
 
-  private static OnnxTensor matrix(Tensor weight) {
+  private HostTensor matrix(Tensor weight) {
     if (weight.dtype() == DType.I32
         || weight.shape().rank() != 2
         || !weight.layout().isContiguous()) {
@@ -528,7 +535,7 @@ final class OnnxDecoderOps implements DecoderOps {
               + weight.layout()
               + ".");
     }
-    return OnnxTensor.of(weight);
+    return memory.tensor(weight);
   }
 
   private static void requireToken(int id, long vocab) {

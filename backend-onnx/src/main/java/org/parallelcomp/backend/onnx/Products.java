@@ -5,7 +5,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
-import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.host.HostTensor;
+import org.parallelcomp.backend.host.Rows;
 import org.parallelcomp.backend.onnx.graph.ElementType;
 import org.parallelcomp.backend.onnx.graph.Graph;
 
@@ -62,7 +63,7 @@ final class Products {
   }
 
   /** Multiplies with weights {@code [outputDim, inputDim]}. */
-  String multiply(String in, Tensor weight) {
+  String multiply(String in, HostTensor weight) {
     Activations out = multiplyAll(Activations.of(in), List.of(weight)).getFirst();
     return scaled(out);
   }
@@ -73,9 +74,8 @@ final class Products {
   }
 
   /** Multiplies with several weights of one input; the factors of the rows are left out. */
-  List<Activations> multiplyAll(Activations in, List<? extends Tensor> weights) {
+  List<Activations> multiplyAll(Activations in, List<HostTensor> matrices) {
     String name = "w" + products++;
-    List<OnnxTensor> matrices = weights.stream().map(OnnxTensor::of).toList();
     int inputDim = matrices.getFirst().shape().intDim(1);
     int outputDim = matrices.stream().mapToInt(matrix -> matrix.shape().intDim(0)).sum();
     return switch (precision) {
@@ -159,7 +159,7 @@ final class Products {
     };
   }
 
-  private List<Activations> split(String product, String factor, List<OnnxTensor> matrices) {
+  private List<Activations> split(String product, String factor, List<HostTensor> matrices) {
     if (matrices.size() == 1) {
       return List.of(new Activations(product, factor));
     }
@@ -172,7 +172,7 @@ final class Products {
   }
 
   /** Weights of F32 are used where they lie in the file; others are unpacked. */
-  private String floats(String name, OnnxTensor matrix) {
+  private String floats(String name, HostTensor matrix) {
     long[] dims = matrix.shape().toArray();
     return switch (matrix.dtype()) {
       case F32 -> graph.weights(name, ElementType.FLOAT, matrix.data(), dims);
@@ -180,7 +180,7 @@ final class Products {
     };
   }
 
-  private static void unpack(OnnxTensor matrix, MemorySegment to) {
+  private static void unpack(HostTensor matrix, MemorySegment to) {
     int columns = matrix.shape().intDim(1);
     IntStream.range(0, matrix.shape().intDim(0))
         .parallel()
@@ -191,7 +191,7 @@ final class Products {
   }
 
   /** Returns a row of weights. */
-  static float[] row(OnnxTensor matrix, long row) {
+  static float[] row(HostTensor matrix, long row) {
     int columns = matrix.shape().intDim(1);
     float[] numbers = new float[columns];
     long from = matrix.startByte() + row * matrix.dtype().bytes(columns);
@@ -199,7 +199,7 @@ final class Products {
     return numbers;
   }
 
-  private static void scales(List<OnnxTensor> matrices, MemorySegment to) {
+  private static void scales(List<HostTensor> matrices, MemorySegment to) {
     forRows(
         matrices,
         (matrix, row, out) -> to.setAtIndex(Rows.FLOAT, out, greatest(row(matrix, row)) / 127));
@@ -214,13 +214,13 @@ final class Products {
   }
 
   interface RowBody {
-    void run(OnnxTensor matrix, int row, int out);
+    void run(HostTensor matrix, int row, int out);
   }
 
   /** Visits the rows of several matrices as if they were one. */
-  static void forRows(List<OnnxTensor> matrices, RowBody body) {
+  static void forRows(List<HostTensor> matrices, RowBody body) {
     int first = 0;
-    for (OnnxTensor matrix : matrices) {
+    for (HostTensor matrix : matrices) {
       int start = first;
       IntStream.range(0, matrix.shape().intDim(0))
           .parallel()
@@ -230,10 +230,10 @@ final class Products {
   }
 
   /** Writes {@code [inputDim, outputDim]}. */
-  private static void signedBytes(List<OnnxTensor> matrices, MemorySegment to) {
+  private static void signedBytes(List<HostTensor> matrices, MemorySegment to) {
     int outputDim = matrices.stream().mapToInt(matrix -> matrix.shape().intDim(0)).sum();
     int first = 0;
-    for (OnnxTensor matrix : matrices) {
+    for (HostTensor matrix : matrices) {
       int start = first;
       int rows = matrix.shape().intDim(0);
       int columns = matrix.shape().intDim(1);
@@ -268,7 +268,7 @@ final class Products {
       ZEROS
     }
 
-    static void pack(List<OnnxTensor> matrices, Part part, MemorySegment to) {
+    static void pack(List<HostTensor> matrices, Part part, MemorySegment to) {
       int columns = matrices.getFirst().shape().intDim(1);
       int blocks = Math.ceilDiv(columns, BLOCK);
       forRows(matrices, (matrix, row, out) -> packRow(row(matrix, row), blocks, part, to, out));

@@ -11,6 +11,7 @@ import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.host.HostMemory;
 import org.parallelcomp.backend.onnx.graph.Graph;
 import org.parallelcomp.backend.onnx.runtime.OrtEnvironment;
 import org.parallelcomp.backend.onnx.runtime.OrtSession;
@@ -27,6 +28,7 @@ final class Sessions implements AutoCloseable {
 
   private record Key(String form, List<Place> weights) {}
 
+  private final HostMemory memory;
   private final OrtEnvironment environment;
   private final OnnxOptions options;
   private final Map<Key, OrtSession> sessions = new ConcurrentHashMap<>();
@@ -34,9 +36,15 @@ final class Sessions implements AutoCloseable {
   private final LongAdder runs = new LongAdder();
   private final LongAdder copiedBytes = new LongAdder();
 
-  Sessions(OrtEnvironment environment, OnnxOptions options) {
+  Sessions(HostMemory memory, OrtEnvironment environment, OnnxOptions options) {
+    this.memory = memory;
     this.environment = environment;
     this.options = options;
+  }
+
+  /** Returns the memory of the backend. */
+  HostMemory memory() {
+    return memory;
   }
 
   /** Runs an operation without weights. */
@@ -59,7 +67,7 @@ final class Sessions implements AutoCloseable {
       List<OrtTensor> outputs) {
     var places = new ArrayList<Place>(weights.size());
     for (Tensor weight : weights) {
-      MemorySegment data = OnnxTensor.of(weight).data();
+      MemorySegment data = memory.tensor(weight).data();
       places.add(new Place(data.scope(), data.address()));
     }
     var key = new Key(form, places);
@@ -78,7 +86,8 @@ final class Sessions implements AutoCloseable {
     }
     OrtSession session = environment.session(graph, options.sessions());
     if (!weights.isEmpty()) {
-      OnnxTensor.of(weights.getFirst())
+      memory
+          .tensor(weights.getFirst())
           .owner()
           .beforeClose(
               () -> {

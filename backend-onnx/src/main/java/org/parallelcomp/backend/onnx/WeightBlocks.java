@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.backend.host.Rows;
 
 /**
  * Numbers of a model file as floats, after ggml's block layouts. Weights pass here once, when their

@@ -18,13 +18,18 @@ import org.parallelcomp.backend.cpu.vector.simd.Heads;
 import org.parallelcomp.backend.cpu.vector.simd.KeyValues;
 import org.parallelcomp.backend.cpu.vector.simd.MassAttention;
 import org.parallelcomp.backend.cpu.vector.simd.TiledAttention;
+import org.parallelcomp.backend.host.HostMemory;
+import org.parallelcomp.backend.host.HostTensor;
+import org.parallelcomp.backend.host.Rows;
 
 /** Attention: cuts the work into groups of query heads that share a kv head. */
 final class CpuAttentionOps implements AttentionOps {
   private final CpuKernels kernels;
+  private final HostMemory memory;
 
   CpuAttentionOps(CpuKernels kernels) {
     this.kernels = kernels;
+    this.memory = kernels.memory;
   }
 
   @Override
@@ -55,7 +60,7 @@ final class CpuAttentionOps implements AttentionOps {
         });
   }
 
-  private static List<AttentionGroup> groups(
+  private List<AttentionGroup> groups(
       @Nullable Tensor out,
       @Nullable Tensor logSumExp,
       Tensor queries,
@@ -85,7 +90,7 @@ final class CpuAttentionOps implements AttentionOps {
     int group = queryHeads / layer.kvHeads();
     Heads queryRows = heads(queries);
     Heads outRows = out == null ? queryRows : heads(out);
-    Rows sums = logSumExp == null ? null : Rows.floats(logSumExp).gapless("logSumExp");
+    Rows sums = logSumExp == null ? null : memory.floats(logSumExp).gapless("logSumExp");
     MemorySegment sumStorage = sums == null ? null : sums.storage();
     long firstSum = sums == null ? 0 : sums.byteOf(0);
     long headStride = sums == null || sums.count() < 2 ? 0 : sums.byteOf(1) - firstSum;
@@ -102,7 +107,7 @@ final class CpuAttentionOps implements AttentionOps {
               group,
               sequence.firstRow(),
               sequence.rows(),
-              keyValues(layer, head),
+              keyValues(memory, layer, head),
               sequence.fromToken()[head],
               sequence.toToken()[head],
               sequence.causal(),
@@ -124,9 +129,9 @@ final class CpuAttentionOps implements AttentionOps {
     }
   }
 
-  private static Heads heads(Tensor tensor) {
-    Rows rows = Rows.floats(tensor).gapless("a head");
-    CpuTensor cpu = CpuTensor.of(tensor);
+  private Heads heads(Tensor tensor) {
+    Rows rows = memory.floats(tensor).gapless("a head");
+    HostTensor cpu = memory.tensor(tensor);
     return new Heads(
         rows.storage(),
         cpu.startByte(),
@@ -135,9 +140,9 @@ final class CpuAttentionOps implements AttentionOps {
         tensor.shape().intDim(2));
   }
 
-  static KeyValues keyValues(KvLayer layer, int head) {
-    CpuTensor keys = CpuTensor.of(layer.keys());
-    CpuTensor values = CpuTensor.of(layer.values());
+  static KeyValues keyValues(HostMemory memory, KvLayer layer, int head) {
+    HostTensor keys = memory.tensor(layer.keys());
+    HostTensor values = memory.tensor(layer.values());
     long firstNumber = (long) layer.firstSlot(head) * layer.headDim();
     return new KeyValues(
         keys.storage(),
@@ -169,10 +174,10 @@ final class CpuAttentionOps implements AttentionOps {
       requireSums(sums, out);
     }
     requireSums(logSumExp, out);
-    Rows to = Rows.floats(out);
-    Rows toSums = logSumExp == null ? null : Rows.floats(logSumExp);
-    List<Rows> from = partialOuts.stream().map(Rows::floats).toList();
-    List<Rows> fromSums = partialLogSumExps.stream().map(Rows::floats).toList();
+    Rows to = memory.floats(out);
+    Rows toSums = logSumExp == null ? null : memory.floats(logSumExp);
+    List<Rows> from = partialOuts.stream().map(memory::floats).toList();
+    List<Rows> fromSums = partialLogSumExps.stream().map(memory::floats).toList();
     int tokens = out.shape().intDim(0);
     int queryHeads = out.shape().intDim(1);
     kernels.alone(
@@ -239,7 +244,7 @@ final class CpuAttentionOps implements AttentionOps {
       int fromToken,
       int toToken,
       HeadReduction reduction) {
-    Rows to = Rows.floats(mass).gapless("mass");
+    Rows to = memory.floats(mass).gapless("mass");
     List<AttentionGroup> groups = groups(null, logSumExp, queries, scale, sequence);
     int group = groups.getFirst().group();
     long rows = reduction == HeadReduction.NONE ? (long) groups.size() * group : groups.size();

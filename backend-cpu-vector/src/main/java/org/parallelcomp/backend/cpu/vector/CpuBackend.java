@@ -1,8 +1,5 @@
 package org.parallelcomp.backend.cpu.vector;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -21,11 +18,15 @@ import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.error.Names;
 import org.parallelcomp.api.tensor.DType;
-import org.parallelcomp.api.tensor.Layout;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.cpu.vector.simd.Dequantize;
 import org.parallelcomp.backend.cpu.vector.simd.VectorWidth;
 import org.parallelcomp.backend.cpu.vector.simd.WarmUp;
+import org.parallelcomp.backend.host.HostMemory;
+import org.parallelcomp.backend.host.HostMemoryTransfer;
+import org.parallelcomp.backend.host.HostTensorOps;
+import org.parallelcomp.backend.host.SystemMemory;
 
 /** The open CPU backend: one memory tree, one pool of workers. */
 final class CpuBackend implements Backend {
@@ -35,16 +36,16 @@ final class CpuBackend implements Backend {
   private static final List<String> OPTIONS = List.of(VECTOR_BITS);
 
   private final int threads;
-  private final CpuMemoryScope memory = new CpuMemoryScope("backend", null);
+  private final HostMemory memory = new HostMemory("CPU", Dequantize::blocks);
   private final CpuKernels kernels;
-  private final HostTransfer host = new CpuHostTransfer();
+  private final HostTransfer host = new HostMemoryTransfer(memory);
   private final DecoderOps decoder;
   private final AttentionOps attention;
   private final CacheOps cache;
 
   private CpuBackend(int threads) {
     this.threads = threads;
-    this.kernels = new CpuKernels(threads);
+    this.kernels = new CpuKernels(memory, threads);
     this.decoder = new CpuDecoderOps(kernels);
     this.attention = new CpuAttentionOps(kernels);
     this.cache = new CpuCacheOps(kernels);
@@ -118,45 +119,12 @@ final class CpuBackend implements Backend {
 
   @Override
   public MemoryScope openScope(String name) {
-    return memory.child(name);
+    return memory.openScope(name);
   }
 
   @Override
   public Tensor load(MemoryScope scope, FileRegion region, DType dtype, Shape shape) {
-    if (dtype.bytes(shape.elements()) != region.sizeBytes()) {
-      throw new InferenceException(
-          ErrorCode.CORRUPT_FILE,
-          "A tensor "
-              + dtype
-              + shape
-              + " takes "
-              + dtype.bytes(shape.elements())
-              + " bytes, but its region of "
-              + region.file()
-              + " has "
-              + region.sizeBytes()
-              + ".");
-    }
-    try {
-      MemorySegment file = CpuMemoryScope.of(scope).map(region.file());
-      if (region.offsetBytes() < 0 || region.offsetBytes() > file.byteSize() - region.sizeBytes()) {
-        throw new InferenceException(
-            ErrorCode.FILE_NOT_READABLE,
-            region.file()
-                + " has "
-                + file.byteSize()
-                + " bytes and ends before byte "
-                + (region.offsetBytes() + region.sizeBytes())
-                + ", where a tensor ends.");
-      }
-      MemorySegment storage = file.asSlice(region.offsetBytes(), region.sizeBytes());
-      return new CpuTensor(storage, dtype, Layout.contiguous(shape));
-    } catch (IOException | UncheckedIOException e) {
-      throw new InferenceException(
-          ErrorCode.FILE_NOT_READABLE,
-          "Cannot map " + region.file() + ": " + e.getMessage() + ".",
-          e);
-    }
+    return memory.load(scope, region, dtype, shape);
   }
 
   @Override
@@ -166,7 +134,7 @@ final class CpuBackend implements Backend {
 
   @Override
   public TensorOps tensorOps(MemoryScope results) {
-    return new CpuTensorOps(results);
+    return new HostTensorOps(memory, results);
   }
 
   @Override

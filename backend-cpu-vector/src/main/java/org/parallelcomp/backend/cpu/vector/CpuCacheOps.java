@@ -13,13 +13,18 @@ import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.backend.cpu.vector.simd.KeyValues;
+import org.parallelcomp.backend.host.HostMemory;
+import org.parallelcomp.backend.host.HostTensor;
+import org.parallelcomp.backend.host.Rows;
 
 /** Key-value caches: copies of rows, one kv head per task. */
 final class CpuCacheOps implements CacheOps {
   private final CpuKernels kernels;
+  private final HostMemory memory;
 
   CpuCacheOps(CpuKernels kernels) {
     this.kernels = kernels;
+    this.memory = kernels.memory;
   }
 
   /** Returns whether keys and values may have this type. */
@@ -48,11 +53,11 @@ final class CpuCacheOps implements CacheOps {
     int kvHeads = layer.kvHeads();
     int headDim = layer.headDim();
     layer.requireAppendable(keys, values, positions);
-    Rows keyRows = Rows.floats(keys);
-    Rows valueRows = Rows.floats(values);
-    int[] newPositions = Rows.ints(positions).toInts();
-    CpuTensor toKeys = CpuTensor.of(layer.keys());
-    CpuTensor toValues = CpuTensor.of(layer.values());
+    Rows keyRows = memory.floats(keys);
+    Rows valueRows = memory.floats(values);
+    int[] newPositions = memory.ints(positions).toInts();
+    HostTensor toKeys = memory.tensor(layer.keys());
+    HostTensor toValues = memory.tensor(layer.values());
     kernels.alone(
         () ->
             forHeads(
@@ -84,7 +89,7 @@ final class CpuCacheOps implements CacheOps {
     for (int head = 0; head < kvHeads; head++) {
       firstIndex[head + 1] = firstIndex[head] + kept[head];
     }
-    int[] indices = selection.indices().map(i -> Rows.ints(i).toInts()).orElse(new int[0]);
+    int[] indices = selection.indices().map(i -> memory.ints(i).toInts()).orElse(new int[0]);
     boolean everything = selection.indices().isEmpty();
     for (int head = 0; head < kvHeads; head++) {
       int last = -1;
@@ -168,9 +173,9 @@ final class CpuCacheOps implements CacheOps {
               + rope.positions()
               + " positions of the rotary table.");
     }
-    RopeTable table = RopeTable.of(rope);
-    CpuTensor keys = CpuTensor.of(layer.keys());
-    CpuTensor positions = CpuTensor.of(layer.positions());
+    RopeTable table = RopeTable.of(memory, rope);
+    HostTensor keys = memory.tensor(layer.keys());
+    HostTensor positions = memory.tensor(layer.positions());
     int headDim = layer.headDim();
     kernels.alone(
         () ->
@@ -178,7 +183,7 @@ final class CpuCacheOps implements CacheOps {
                 layer.kvHeads(),
                 (long) layer.maxTokens() * headDim,
                 (head, worker) -> {
-                  KeyValues keyValues = CpuAttentionOps.keyValues(layer, head);
+                  KeyValues keyValues = CpuAttentionOps.keyValues(memory, layer, head);
                   float[] row = kernels.scratch(worker, 0, headDim);
                   float[] cos = kernels.scratch(worker, 1, 4 * table.dims());
                   float[] sin = kernels.scratch(worker, 2, 4 * table.dims());
@@ -210,7 +215,7 @@ final class CpuCacheOps implements CacheOps {
     }
   }
 
-  private static void copySlots(KvLayer from, long fromSlot, KvLayer to, long toSlot, int count) {
+  private void copySlots(KvLayer from, long fromSlot, KvLayer to, long toSlot, int count) {
     copy(
         from.keys(),
         fromSlot * from.headDim(),
@@ -226,9 +231,9 @@ final class CpuCacheOps implements CacheOps {
     copy(from.positions(), fromSlot, to.positions(), toSlot, count);
   }
 
-  private static void copy(Tensor from, long fromNumber, Tensor to, long toNumber, long count) {
-    CpuTensor source = CpuTensor.of(from);
-    CpuTensor target = CpuTensor.of(to);
+  private void copy(Tensor from, long fromNumber, Tensor to, long toNumber, long count) {
+    HostTensor source = memory.tensor(from);
+    HostTensor target = memory.tensor(to);
     MemorySegment.copy(
         source.storage(),
         source.startByte() + source.dtype().bytes(fromNumber),
@@ -237,14 +242,14 @@ final class CpuCacheOps implements CacheOps {
         source.dtype().bytes(count));
   }
 
-  private static void writePositions(KvLayer layer, long slot, int[] from, int at, int count) {
-    CpuTensor positions = CpuTensor.of(layer.positions());
+  private void writePositions(KvLayer layer, long slot, int[] from, int at, int count) {
+    HostTensor positions = memory.tensor(layer.positions());
     MemorySegment.copy(
         from, at, positions.storage(), Rows.INT, positions.startByte() + 4 * slot, count);
   }
 
   /** Writes numbers to a contiguous tensor of F32, F16 or BF16. */
-  private static void write(CpuTensor to, long number, float[] from, int count) {
+  private static void write(HostTensor to, long number, float[] from, int count) {
     MemorySegment storage = to.storage();
     long at = to.startByte() + to.dtype().bytes(number);
     switch (to.dtype()) {

@@ -16,6 +16,8 @@ import org.parallelcomp.backend.cpu.vector.simd.PanelMatmul;
 import org.parallelcomp.backend.cpu.vector.simd.PanelMatmul.Mode;
 import org.parallelcomp.backend.cpu.vector.simd.VectorMatmul;
 import org.parallelcomp.backend.cpu.vector.simd.WeightMatrix;
+import org.parallelcomp.backend.host.HostMemory;
+import org.parallelcomp.backend.host.Rows;
 
 /** The operations of a decoder layer. */
 final class CpuDecoderOps implements DecoderOps {
@@ -23,18 +25,20 @@ final class CpuDecoderOps implements DecoderOps {
   private static final int PIECE = 2048;
 
   private final CpuKernels kernels;
+  private final HostMemory memory;
   private final CpuFusedBlocks fused;
 
   CpuDecoderOps(CpuKernels kernels) {
     this.kernels = kernels;
+    this.memory = kernels.memory;
     this.fused = new CpuFusedBlocks(kernels);
   }
 
   @Override
   public void embed(Tensor out, Tensor table, Tensor tokenIds) {
-    WeightMatrix matrix = CpuKernels.matrix(table);
-    Rows to = Rows.floats(out);
-    int[] ids = Rows.ints(tokenIds).toInts();
+    WeightMatrix matrix = kernels.matrix(table);
+    Rows to = memory.floats(out);
+    int[] ids = memory.ints(tokenIds).toInts();
     requireShape(to.count() == ids.length && to.length() == matrix.columns(), "embed", out, table);
     for (int id : ids) {
       requireToken(id, matrix.rows());
@@ -58,9 +62,9 @@ final class CpuDecoderOps implements DecoderOps {
   }
 
   private void linear(Tensor out, Tensor weight, @Nullable Tensor bias, Tensor in, Mode mode) {
-    WeightMatrix matrix = CpuKernels.matrix(weight);
-    Rows from = Rows.floats(in).gapless("the input");
-    Rows to = Rows.floats(out).gapless("the output");
+    WeightMatrix matrix = kernels.matrix(weight);
+    Rows from = memory.floats(in).gapless("the input");
+    Rows to = memory.floats(out).gapless("the output");
     requireShape(
         from.count() == to.count()
             && from.length() == matrix.columns()
@@ -77,7 +81,7 @@ final class CpuDecoderOps implements DecoderOps {
           rowStride(from),
           rows,
           matrix,
-          CpuKernels.vector(bias),
+          kernels.vector(bias),
           to.storage(),
           to.byteOf(0),
           rowStride(to),
@@ -91,7 +95,7 @@ final class CpuDecoderOps implements DecoderOps {
           rowStride(from),
           rows,
           matrix,
-          CpuKernels.vector(bias),
+          kernels.vector(bias),
           to.storage(),
           to.byteOf(0),
           rowStride(to),
@@ -103,9 +107,9 @@ final class CpuDecoderOps implements DecoderOps {
 
   @Override
   public void rmsNorm(Tensor out, Tensor in, Tensor weight, float epsilon) {
-    Rows from = Rows.floats(in);
-    Rows to = Rows.floats(out);
-    float[] factors = CpuHostTransfer.floats(weight);
+    Rows from = memory.floats(in);
+    Rows to = memory.floats(out);
+    float[] factors = memory.numbers(weight);
     int dim = from.length();
     requireShape(
         to.count() == from.count() && to.length() == dim && factors.length == dim,
@@ -128,9 +132,9 @@ final class CpuDecoderOps implements DecoderOps {
 
   @Override
   public void rope(Tensor inOut, Tensor positions, Rope rope) {
-    Rows rows = Rows.floats(inOut);
-    int[] ofToken = Rows.ints(positions).toInts();
-    RopeTable table = RopeTable.of(rope);
+    Rows rows = memory.floats(inOut);
+    int[] ofToken = memory.ints(positions).toInts();
+    RopeTable table = RopeTable.of(memory, rope);
     int heads = inOut.shape().intDim(1);
     requireShape(
         ofToken.length == inOut.shape().dim(0) && table.dims() <= rows.length(),
@@ -173,9 +177,9 @@ final class CpuDecoderOps implements DecoderOps {
 
   private void combine(String name, Tensor out, Tensor a, Tensor b, Combination combination) {
     requireShape(out.shape().equals(a.shape()) && a.shape().equals(b.shape()), name, out, b);
-    Rows to = Rows.floats(out);
-    Rows rowsA = Rows.floats(a);
-    Rows rowsB = Rows.floats(b);
+    Rows to = memory.floats(out);
+    Rows rowsA = memory.floats(a);
+    Rows rowsB = memory.floats(b);
     kernels.alone(
         () ->
             kernels.forRows(
@@ -197,9 +201,9 @@ final class CpuDecoderOps implements DecoderOps {
 
   @Override
   public void tokenLogLikelihood(Tensor out, Tensor logits, Tensor targets) {
-    Rows in = Rows.floats(logits);
-    Rows to = Rows.floats(out);
-    int[] ids = Rows.ints(targets).toInts();
+    Rows in = memory.floats(logits);
+    Rows to = memory.floats(out);
+    int[] ids = memory.ints(targets).toInts();
     requireShape(
         ids.length == in.count() && out.shape().elements() == ids.length,
         "tokenLogLikelihood",
@@ -250,7 +254,7 @@ final class CpuDecoderOps implements DecoderOps {
         () -> {
           Tensor normed = scratch.take("normed", hidden.shape().toArray());
           rmsNorm(normed, hidden, block.norm(), block.epsilon());
-          Rows in = Rows.floats(normed);
+          Rows in = memory.floats(normed);
           VectorMatmul.multiplyAll(
               in.storage(),
               in.byteOf(0),
@@ -272,12 +276,12 @@ final class CpuDecoderOps implements DecoderOps {
         });
   }
 
-  private static VectorMatmul.Product product(Tensor out, Tensor weight, @Nullable Tensor bias) {
-    Rows to = Rows.floats(out).gapless("the output");
-    WeightMatrix matrix = CpuKernels.matrix(weight);
+  private VectorMatmul.Product product(Tensor out, Tensor weight, @Nullable Tensor bias) {
+    Rows to = memory.floats(out).gapless("the output");
+    WeightMatrix matrix = kernels.matrix(weight);
     requireShape(to.length() == matrix.rows(), "attentionInput", out, weight);
     return new VectorMatmul.Product(
-        matrix, CpuKernels.vector(bias), to.storage(), to.byteOf(0), rowStride(to), Mode.OVERWRITE);
+        matrix, kernels.vector(bias), to.storage(), to.byteOf(0), rowStride(to), Mode.OVERWRITE);
   }
 
   @Override
@@ -306,15 +310,15 @@ final class CpuDecoderOps implements DecoderOps {
           rmsNorm(normed, hidden, feedForward.norm(), feedForward.epsilon());
           Tensor gate = scratch.take("gate", tokens, feedForwardDim);
           if (tokens <= VectorMatmul.MOST_ROWS) {
-            Rows in = Rows.floats(normed);
-            Rows to = Rows.floats(gate);
+            Rows in = memory.floats(normed);
+            Rows to = memory.floats(gate);
             VectorMatmul.multiplyGated(
                 in.storage(),
                 in.byteOf(0),
                 rowStride(in),
                 Math.toIntExact(tokens),
-                CpuKernels.matrix(feedForward.gate()),
-                CpuKernels.matrix(feedForward.up()),
+                kernels.matrix(feedForward.gate()),
+                kernels.matrix(feedForward.up()),
                 to.storage(),
                 to.byteOf(0),
                 rowStride(to),

@@ -12,6 +12,8 @@ import org.parallelcomp.backend.cpu.vector.simd.StripMatmul;
 import org.parallelcomp.backend.cpu.vector.simd.StripMatmul.Panels;
 import org.parallelcomp.backend.cpu.vector.simd.StripMatmul.Strip;
 import org.parallelcomp.backend.cpu.vector.simd.WeightMatrix;
+import org.parallelcomp.backend.host.HostMemory;
+import org.parallelcomp.backend.host.Rows;
 
 /**
  * The fused blocks for many rows. The weights of a block are unpacked once, in one hand-over to the
@@ -29,12 +31,14 @@ final class CpuFusedBlocks {
   private static final int FEWEST_STRIPS = 3;
 
   private final CpuKernels kernels;
+  private final HostMemory memory;
   private final PanelCache cache = new PanelCache(KEPT_BYTES);
   private final Panels[] passing = {new Panels(), new Panels(), new Panels(), new Panels()};
   private final Strip[] strips;
 
   CpuFusedBlocks(CpuKernels kernels) {
     this.kernels = kernels;
+    this.memory = kernels.memory;
     this.strips = new Strip[kernels.workers().count()];
     for (int i = 0; i < strips.length; i++) {
       strips[i] = new Strip();
@@ -45,7 +49,7 @@ final class CpuFusedBlocks {
   boolean fits(long rows, Tensor... weights) {
     long floats = 0;
     for (Tensor weight : weights) {
-      floats += StripMatmul.floats(CpuKernels.matrix(weight));
+      floats += StripMatmul.floats(kernels.matrix(weight));
     }
     return floats <= MOST_FLOATS
         && rows >= (long) FEWEST_STRIPS * StripMatmul.ROWS * kernels.workers().count();
@@ -60,16 +64,16 @@ final class CpuFusedBlocks {
       Tensor hidden,
       Tensor positions,
       Rope rope) {
-    Rows in = Rows.floats(hidden);
+    Rows in = memory.floats(hidden);
     Panels[] panels = unpack(block.query(), block.key(), block.value());
     Projection[] projections = {
       new Projection(queries, panels[0], block.queryBias(), block.queryNorm(), true),
       new Projection(keys, panels[1], block.keyBias(), block.keyNorm(), true),
       new Projection(values, panels[2], block.valueBias(), null, false)
     };
-    float[] norm = CpuHostTransfer.floats(block.norm());
-    int[] ofToken = Rows.ints(positions).toInts();
-    RopeTable table = RopeTable.of(rope);
+    float[] norm = memory.numbers(block.norm());
+    int[] ofToken = memory.ints(positions).toInts();
+    RopeTable table = RopeTable.of(memory, rope);
     int hiddenDim = in.length();
     forStrips(
         in.count(),
@@ -103,7 +107,7 @@ final class CpuFusedBlocks {
   }
 
   /** What becomes of one of the three products of the normed rows. */
-  private static final class Projection {
+  private final class Projection {
     private final Rows to;
     private final Panels panels;
     private final float @Nullable [] bias;
@@ -114,10 +118,10 @@ final class CpuFusedBlocks {
 
     Projection(
         Tensor to, Panels panels, @Nullable Tensor bias, @Nullable Tensor norm, boolean rotated) {
-      this.to = Rows.floats(to);
+      this.to = memory.floats(to);
       this.panels = panels;
-      this.bias = CpuKernels.vector(bias);
-      this.norm = CpuKernels.vector(norm);
+      this.bias = kernels.vector(bias);
+      this.norm = kernels.vector(norm);
       this.rotated = rotated;
       this.heads = to.shape().intDim(1);
       this.headDim = to.shape().intDim(2);
@@ -144,14 +148,14 @@ final class CpuFusedBlocks {
   /** See {@link org.parallelcomp.api.backend.DecoderOps#attentionOutputAndFeedForward}. */
   void attentionOutputAndFeedForward(
       Tensor hidden, Tensor attended, AttentionBlock attention, FeedForwardBlock feedForward) {
-    Rows inOut = Rows.floats(hidden);
-    Rows heads = Rows.floats(attended);
+    Rows inOut = memory.floats(hidden);
+    Rows heads = memory.floats(attended);
     int hiddenDim = inOut.length();
     int headCount = attended.shape().intDim(1);
     int attendedDim = headCount * heads.length();
     int feedForwardDim = feedForward.gate().shape().intDim(0);
-    float @Nullable [] bias = CpuKernels.vector(attention.outputBias());
-    float[] norm = CpuHostTransfer.floats(feedForward.norm());
+    float @Nullable [] bias = kernels.vector(attention.outputBias());
+    float[] norm = memory.numbers(feedForward.norm());
     Panels[] panels =
         unpack(attention.output(), feedForward.gate(), feedForward.up(), feedForward.down());
     forStrips(
@@ -199,7 +203,7 @@ final class CpuFusedBlocks {
     int[] firstTask = new int[weights.length + 1];
     var toKeep = new ArrayList<Panels>();
     for (int i = 0; i < weights.length; i++) {
-      WeightMatrix matrix = CpuKernels.matrix(weights[i]);
+      WeightMatrix matrix = kernels.matrix(weights[i]);
       Optional<Panels> kept = cache.find(matrix);
       firstTask[i + 1] = firstTask[i];
       if (kept.isPresent()) {

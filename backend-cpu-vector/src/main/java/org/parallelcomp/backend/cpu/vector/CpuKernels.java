@@ -14,6 +14,8 @@ import org.parallelcomp.backend.cpu.vector.simd.TiledAttention;
 import org.parallelcomp.backend.cpu.vector.simd.VectorMatmul;
 import org.parallelcomp.backend.cpu.vector.simd.WeightMatrix;
 import org.parallelcomp.backend.cpu.vector.simd.Workers;
+import org.parallelcomp.backend.host.HostMemory;
+import org.parallelcomp.backend.host.HostTensor;
 
 /**
  * The worker threads, and the kernels with their scratch, of one backend. The scratch serves one
@@ -23,6 +25,7 @@ final class CpuKernels implements AutoCloseable {
   /** Rows of a task of a row-wise operation: some 10 microseconds of work. */
   static final int TASK_ROWS = 32;
 
+  final HostMemory memory;
   private final SpinningWorkers workers;
   private final ReentrantLock lock = new ReentrantLock(true);
   private final float[][][] scratch;
@@ -33,7 +36,8 @@ final class CpuKernels implements AutoCloseable {
   final VectorMatmul.Scratch vectorScratch;
   private boolean closed;
 
-  CpuKernels(int threads) {
+  CpuKernels(HostMemory memory, int threads) {
+    this.memory = memory;
     workers = new SpinningWorkers(threads);
     scratch = new float[threads][4][0];
     tiledAttention = new TiledAttention(workers);
@@ -89,8 +93,8 @@ final class CpuKernels implements AutoCloseable {
   }
 
   /** Returns a weight tensor of two axes as the kernels see it. */
-  static WeightMatrix matrix(Tensor weight) {
-    CpuTensor cpu = CpuTensor.of(weight);
+  WeightMatrix matrix(Tensor weight) {
+    HostTensor host = memory.tensor(weight);
     if (weight.dtype() == DType.I32
         || weight.shape().rank() != 2
         || !weight.layout().isContiguous()) {
@@ -102,16 +106,16 @@ final class CpuKernels implements AutoCloseable {
               + ".");
     }
     return new WeightMatrix(
-        cpu.storage(),
-        cpu.startByte(),
+        host.storage(),
+        host.startByte(),
         weight.dtype(),
         weight.shape().intDim(0),
         weight.shape().intDim(1));
   }
 
   /** Returns a vector of weights, or null for null. */
-  static float @Nullable [] vector(@Nullable Tensor weights) {
-    return weights == null ? null : CpuHostTransfer.floats(weights);
+  float @Nullable [] vector(@Nullable Tensor weights) {
+    return weights == null ? null : memory.numbers(weights);
   }
 
   /** Waits for the running operation and ends the workers. Closing twice is harmless. */

@@ -4,6 +4,8 @@ import org.parallelcomp.api.backend.Rope;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.backend.cpu.vector.simd.Elementwise;
+import org.parallelcomp.backend.host.HostMemory;
+import org.parallelcomp.backend.host.Rows;
 
 /** Rows of a rotary table in the form that the kernels want. */
 final class RopeTable {
@@ -12,15 +14,15 @@ final class RopeTable {
   private final int half;
   private final boolean interleaved;
 
-  private RopeTable(Rope rope) {
-    cosines = Rows.floats(rope.cosines());
-    sines = Rows.floats(rope.sines());
+  private RopeTable(HostMemory memory, Rope rope) {
+    cosines = memory.floats(rope.cosines());
+    sines = memory.floats(rope.sines());
     half = cosines.length();
     interleaved = rope.style() == Rope.Style.INTERLEAVED;
   }
 
-  static RopeTable of(Rope rope) {
-    return new RopeTable(rope);
+  static RopeTable of(HostMemory memory, Rope rope) {
+    return new RopeTable(memory, rope);
   }
 
   /** Returns how many dimensions of a head are rotated. */

@@ -97,11 +97,17 @@ class BackendTest {
     assertTrue(
         info.freeBytes() > 0 && info.freeBytes() <= info.totalBytes(),
         () -> "free " + info.freeBytes());
-    assertEquals(
-        1536L * 1024,
-        SystemMemory.parseAvailable(
-            List.of("MemTotal:  4096 kB", "MemAvailable:    1536 kB", "Buffers: 1 kB")));
-    assertEquals(-1, SystemMemory.parseAvailable(List.of("MemTotal:  4096 kB")));
+  }
+
+  @Test
+  void refusesWhatBelongsToAnotherSession() {
+    try (var other = new CpuBackendProvider().open(new BackendConfig(1, Map.of()));
+        var scope = other.openScope("other")) {
+      var tensor = scope.allocate(DType.F32, Shape.of(4, 8));
+      var error =
+          assertThrows(InferenceException.class, () -> f.backend.host().copyToHostFloats(tensor));
+      assertEquals(ErrorCode.INTERNAL, error.code());
+    }
   }
 
   @Test

@@ -21,6 +21,7 @@ import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.host.HostTensor;
 
 @Tag("kernel")
 class DecoderTest {
@@ -327,7 +328,7 @@ class DecoderTest {
     java.lang.foreign.MemorySegment.copy(
         bytes,
         0,
-        CpuTensor.of(tensor).storage(),
+        ((HostTensor) tensor).storage(),
         java.lang.foreign.ValueLayout.JAVA_BYTE,
         0,
         bytes.length);

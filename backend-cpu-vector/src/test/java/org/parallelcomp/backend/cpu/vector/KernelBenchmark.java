@@ -20,6 +20,7 @@ import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.backend.cpu.vector.simd.FmaPeak;
 import org.parallelcomp.backend.cpu.vector.simd.SpinningWorkers;
+import org.parallelcomp.backend.host.HostTensor;
 
 /**
  * Prints what share of the cores' F32 FMA peak the kernels reach, and how long a layer takes. The
@@ -215,7 +216,7 @@ public final class KernelBenchmark implements AutoCloseable {
     java.lang.foreign.MemorySegment.copy(
         bytes,
         0,
-        CpuTensor.of(tensor).storage(),
+        ((HostTensor) tensor).storage(),
         java.lang.foreign.ValueLayout.JAVA_BYTE,
         0,
         bytes.length);

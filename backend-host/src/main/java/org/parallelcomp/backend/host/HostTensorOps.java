@@ -1,4 +1,4 @@
-package org.parallelcomp.backend.cpu.vector;
+package org.parallelcomp.backend.host;
 
 import java.util.Arrays;
 import java.util.List;
@@ -17,10 +17,15 @@ import org.parallelcomp.api.tensor.Tensor;
  * The policies' arithmetic, one row at a time and without vectors: what policies compute is small
  * beside a layer.
  */
-final class CpuTensorOps implements TensorOps {
+public class HostTensorOps implements TensorOps {
+  private final HostMemory memory;
   private final MemoryScope results;
 
-  CpuTensorOps(MemoryScope results) {
+  /**
+   * @param results the scope of what is computed
+   */
+  public HostTensorOps(HostMemory memory, MemoryScope results) {
+    this.memory = memory;
     this.results = results;
   }
 
@@ -66,7 +71,7 @@ final class CpuTensorOps implements TensorOps {
 
   @Override
   public Tensor sum(Tensor a, int axis) {
-    return reduce(a, axis, CpuTensorOps::sum);
+    return reduce(a, axis, HostTensorOps::sum);
   }
 
   @Override
@@ -142,15 +147,11 @@ final class CpuTensorOps implements TensorOps {
     int rows = a.shape().intDim(-2);
     int inner = a.shape().intDim(-1);
     int columns = b.shape().intDim(-1);
-    if (b.shape().dim(-2) != inner) {
-      throw mismatch("matmul", a.shape(), b.shape());
-    }
-    Shape batch = broadcast(leading(a.shape(), 2), leading(b.shape(), 2));
-    Shape shape = append(append(batch, rows), columns);
-    Tensor result = results.allocate(DType.F32, shape);
-    Rows rowsA = Rows.broadcast(a, append(append(batch, rows), inner));
-    Rows rowsB = Rows.broadcast(b, append(append(batch, inner), columns));
-    Rows out = Rows.floats(result);
+    Tensor result = results.allocate(DType.F32, Shapes.product(a.shape(), b.shape()));
+    Shape batch = Shapes.batch(a.shape(), b.shape());
+    Rows rowsA = Rows.broadcast(memory, a, Shapes.append(batch, rows, inner));
+    Rows rowsB = Rows.broadcast(memory, b, Shapes.append(batch, inner, columns));
+    Rows out = memory.floats(result);
     float[] rowA = new float[inner];
     float[][] matrixB = new float[inner][columns];
     float[] rowOut = new float[columns];
@@ -187,13 +188,13 @@ final class CpuTensorOps implements TensorOps {
     int n = a.shape().intDim(-1);
     int columns = b.shape().intDim(-1);
     if (a.shape().dim(-2) != n || b.shape().dim(-2) != n) {
-      throw mismatch("choleskySolve", a.shape(), b.shape());
+      throw Shapes.mismatch("choleskySolve", a.shape(), b.shape());
     }
-    Shape batch = broadcast(leading(a.shape(), 2), leading(b.shape(), 2));
-    Tensor result = results.allocate(DType.F32, append(append(batch, n), columns));
-    Rows rowsA = Rows.broadcast(a, append(append(batch, n), n));
-    Rows rowsB = Rows.broadcast(b, append(append(batch, n), columns));
-    Rows out = Rows.floats(result);
+    Shape batch = Shapes.batch(a.shape(), b.shape());
+    Tensor result = results.allocate(DType.F32, Shapes.append(batch, n, columns));
+    Rows rowsA = Rows.broadcast(memory, a, Shapes.append(batch, n, n));
+    Rows rowsB = Rows.broadcast(memory, b, Shapes.append(batch, n, columns));
+    Rows out = memory.floats(result);
     float[] rowA = new float[n];
     float[] rowB = new float[columns];
     double[][] lower = new double[n][n];
@@ -209,9 +210,9 @@ final class CpuTensorOps implements TensorOps {
           x[i][column] = rowB[column];
         }
       }
-      boolean positive = decompose(lower);
+      boolean positive = Cholesky.decompose(lower);
       if (positive) {
-        substitute(lower, x);
+        Cholesky.substitute(lower, x);
       }
       for (int i = 0; i < n; i++) {
         for (int column = 0; column < columns; column++) {
@@ -223,68 +224,11 @@ final class CpuTensorOps implements TensorOps {
     return result;
   }
 
-  /** Replaces the lower triangle of a matrix by that of L; returns false at a bad pivot. */
-  private static boolean decompose(double[][] a) {
-    for (int i = 0; i < a.length; i++) {
-      for (int j = 0; j <= i; j++) {
-        double sum = a[i][j];
-        for (int k = 0; k < j; k++) {
-          sum -= a[i][k] * a[j][k];
-        }
-        if (j < i) {
-          a[i][j] = sum / a[j][j];
-        } else if (sum > 0) {
-          a[i][i] = Math.sqrt(sum);
-        } else {
-          return false;
-        }
-      }
-    }
-    return true;
-  }
-
-  /** Solves {@code L Lᵀ x = b} in place of b. */
-  private static void substitute(double[][] lower, double[][] b) {
-    int n = lower.length;
-    for (int i = 0; i < n; i++) {
-      for (int k = 0; k < i; k++) {
-        subtractMultiple(b[i], lower[i][k], b[k]);
-      }
-      divide(b[i], lower[i][i]);
-    }
-    for (int i = n - 1; i >= 0; i--) {
-      for (int k = i + 1; k < n; k++) {
-        subtractMultiple(b[i], lower[k][i], b[k]);
-      }
-      divide(b[i], lower[i][i]);
-    }
-  }
-
-  private static void subtractMultiple(double[] target, double factor, double[] row) {
-    for (int column = 0; column < target.length; column++) {
-      target[column] -= factor * row[column];
-    }
-  }
-
-  private static void divide(double[] row, double divisor) {
-    for (int column = 0; column < row.length; column++) {
-      row[column] /= divisor;
-    }
-  }
-
   @Override
   public Tensor transpose(Tensor a, int axis, int otherAxis) {
-    int rank = a.shape().rank();
-    int[] order = new int[rank];
-    Arrays.setAll(order, i -> i);
-    int first = axis(axis, rank);
-    int second = axis(otherAxis, rank);
-    order[first] = second;
-    order[second] = first;
-    long[] dims = new long[rank];
-    Arrays.setAll(dims, i -> a.shape().dim(order[i]));
-    Tensor result = results.allocate(a.dtype(), Shape.of(dims));
-    copyRows(Rows.any(result), Rows.permuted(a, order));
+    int[] order = Shapes.swapped(a.shape().rank(), axis, otherAxis);
+    Tensor result = results.allocate(a.dtype(), Shapes.permuted(a.shape(), order));
+    copyRows(memory.any(result), Rows.permuted(memory, a, order));
     return result;
   }
 
@@ -329,12 +273,12 @@ final class CpuTensorOps implements TensorOps {
 
   @Override
   public Tensor where(Tensor mask, Tensor a, Tensor b) {
-    Shape shape = broadcast(mask.shape(), broadcast(a.shape(), b.shape()));
+    Shape shape = Shapes.broadcast(mask.shape(), Shapes.broadcast(a.shape(), b.shape()));
     Tensor result = results.allocate(DType.F32, shape);
-    Rows out = Rows.floats(result);
-    Rows masks = Rows.broadcast(mask, shape);
-    Rows rowsA = Rows.broadcast(a, shape);
-    Rows rowsB = Rows.broadcast(b, shape);
+    Rows out = memory.floats(result);
+    Rows masks = Rows.broadcast(memory, mask, shape);
+    Rows rowsA = Rows.broadcast(memory, a, shape);
+    Rows rowsB = Rows.broadcast(memory, b, shape);
     float[] rowMask = new float[out.length()];
     float[] rowA = new float[out.length()];
     float[] rowB = new float[out.length()];
@@ -353,7 +297,7 @@ final class CpuTensorOps implements TensorOps {
   @Override
   public Tensor full(Shape shape, float value) {
     Tensor result = results.allocate(DType.F32, shape);
-    Rows out = Rows.floats(result);
+    Rows out = memory.floats(result);
     float[] row = new float[out.length()];
     Arrays.fill(row, value);
     for (long i = 0; i < out.count(); i++) {
@@ -369,7 +313,7 @@ final class CpuTensorOps implements TensorOps {
           ErrorCode.INVALID_ARGUMENT, numbers.length + " numbers do not fill " + shape + ".");
     }
     Tensor result = results.allocate(DType.F32, shape);
-    Rows.floats(result.reshape(Shape.of(numbers.length))).write(0, numbers, 0);
+    memory.floats(result.reshape(Shape.of(numbers.length))).write(0, numbers, 0);
     return result;
   }
 
@@ -380,20 +324,20 @@ final class CpuTensorOps implements TensorOps {
     for (int i = 0; i < count; i++) {
       numbers[i] = i;
     }
-    Rows.floats(result).write(0, numbers, 0);
+    memory.floats(result).write(0, numbers, 0);
     return result;
   }
 
   @Override
   public Tensor topK(Tensor a, int count) {
-    Rows in = Rows.floats(a);
+    Rows in = memory.floats(a);
     if (count < 0 || count > in.length()) {
       throw new InferenceException(
           ErrorCode.INVALID_ARGUMENT,
           "Cannot choose the " + count + " greatest of " + in.length() + " numbers.");
     }
     Tensor result = results.allocate(DType.I32, a.shape().with(-1, count));
-    Rows out = Rows.ints(result);
+    Rows out = memory.ints(result);
     float[] row = new float[in.length()];
     long[] order = new long[in.length()];
     int[] chosen = new int[count];
@@ -424,12 +368,12 @@ final class CpuTensorOps implements TensorOps {
 
   @Override
   public Tensor argMax(Tensor a) {
-    Rows in = Rows.floats(a);
+    Rows in = memory.floats(a);
     if (in.length() == 0) {
       throw new InferenceException(
           ErrorCode.INVALID_ARGUMENT, "There is no greatest among no numbers.");
     }
-    Tensor result = results.allocate(DType.I32, leading(a.shape(), 1));
+    Tensor result = results.allocate(DType.I32, Shapes.leading(a.shape(), 1));
     float[] row = new float[in.length()];
     int[] positions = new int[Math.toIntExact(in.count())];
     for (int i = 0; i < positions.length; i++) {
@@ -440,18 +384,18 @@ final class CpuTensorOps implements TensorOps {
         }
       }
     }
-    Rows.ints(result.reshape(Shape.of(positions.length))).write(0, positions, 0);
+    memory.ints(result.reshape(Shape.of(positions.length))).write(0, positions, 0);
     return result;
   }
 
   @Override
   public Tensor gather(Tensor a, Tensor indices) {
     Tensor result = results.allocate(a.dtype(), indices.shape());
-    Rows in = Rows.any(a);
-    Rows at = Rows.ints(indices);
-    Rows out = Rows.any(result);
+    Rows in = memory.any(a);
+    Rows at = memory.ints(indices);
+    Rows out = memory.any(result);
     if (in.count() != at.count()) {
-      throw mismatch("gather", a.shape(), indices.shape());
+      throw Shapes.mismatch("gather", a.shape(), indices.shape());
     }
     float[] row = new float[in.length()];
     int[] positions = new int[at.length()];
@@ -489,12 +433,12 @@ final class CpuTensorOps implements TensorOps {
       throw new InferenceException(ErrorCode.INVALID_ARGUMENT, "There is nothing to concatenate.");
     }
     Tensor first = parts.getFirst();
-    int a = axis(axis, first.shape().rank());
+    int a = Shapes.axis(axis, first.shape().rank());
     long extent = 0;
     for (Tensor part : parts) {
       if (part.dtype() != first.dtype()
           || !part.shape().with(a, 0).equals(first.shape().with(a, 0))) {
-        throw mismatch("concat", first.shape(), part.shape());
+        throw Shapes.mismatch("concat", first.shape(), part.shape());
       }
       extent += part.shape().dim(a);
     }
@@ -502,7 +446,7 @@ final class CpuTensorOps implements TensorOps {
     long at = 0;
     for (Tensor part : parts) {
       long end = at + part.shape().dim(a);
-      copyRows(Rows.any(result.slice(a, at, end)), Rows.any(part));
+      copyRows(memory.any(result.slice(a, at, end)), memory.any(part));
       at = end;
     }
     return result;
@@ -510,7 +454,7 @@ final class CpuTensorOps implements TensorOps {
 
   @Override
   public TokenSelection selectWhere(Tensor mask) {
-    Rows in = Rows.floats(mask);
+    Rows in = memory.floats(mask);
     int heads = mask.shape().intDim(0);
     int tokens = mask.shape().intDim(1);
     int[] kept = new int[heads];
@@ -527,7 +471,7 @@ final class CpuTensorOps implements TensorOps {
       }
     }
     Tensor indices = results.allocate(DType.I32, Shape.of(count));
-    Rows.ints(indices).write(0, positions, 0);
+    memory.ints(indices).write(0, positions, 0);
     return TokenSelection.of(tokens, kept, indices);
   }
 
@@ -536,9 +480,9 @@ final class CpuTensorOps implements TensorOps {
     if (selection.indices().isEmpty()) {
       return full(Shape.of(selection.kvHeads(), selection.tokens()), 1);
     }
-    int[] positions = Rows.ints(selection.indices().get()).toInts();
+    int[] positions = memory.ints(selection.indices().get()).toInts();
     Tensor result = results.allocate(DType.F32, Shape.of(selection.kvHeads(), selection.tokens()));
-    Rows out = Rows.floats(result);
+    Rows out = memory.floats(result);
     int at = 0;
     for (int head = 0; head < selection.kvHeads(); head++) {
       float[] row = new float[selection.tokens()];
@@ -560,8 +504,8 @@ final class CpuTensorOps implements TensorOps {
 
   private Tensor mapRows(Tensor a, RowFunction function) {
     Tensor result = results.allocate(DType.F32, a.shape());
-    Rows in = Rows.floats(a);
-    Rows out = Rows.floats(result);
+    Rows in = memory.floats(a);
+    Rows out = memory.floats(result);
     float[] from = new float[in.length()];
     float[] to = new float[in.length()];
     for (long row = 0; row < in.count(); row++) {
@@ -583,11 +527,11 @@ final class CpuTensorOps implements TensorOps {
   }
 
   private Tensor combine(Tensor a, Tensor b, DoubleBinaryOperator function) {
-    Shape shape = broadcast(a.shape(), b.shape());
+    Shape shape = Shapes.broadcast(a.shape(), b.shape());
     Tensor result = results.allocate(DType.F32, shape);
-    Rows out = Rows.floats(result);
-    Rows rowsA = Rows.broadcast(a, shape);
-    Rows rowsB = Rows.broadcast(b, shape);
+    Rows out = memory.floats(result);
+    Rows rowsA = Rows.broadcast(memory, a, shape);
+    Rows rowsB = Rows.broadcast(memory, b, shape);
     float[] rowA = new float[out.length()];
     float[] rowB = new float[out.length()];
     for (long row = 0; row < out.count(); row++) {
@@ -602,14 +546,10 @@ final class CpuTensorOps implements TensorOps {
   }
 
   private Tensor reduce(Tensor a, int axis, RowReduction reduction) {
-    int along = axis(axis, a.shape().rank());
-    long[] dims = new long[a.shape().rank() - 1];
-    for (int i = 0; i < dims.length; i++) {
-      dims[i] = a.shape().dim(i < along ? i : i + 1);
-    }
-    Tensor result = results.allocate(DType.F32, Shape.of(dims));
-    Rows in = Rows.along(a, along);
-    Rows out = Rows.floats(result.reshape(Shape.of(in.count())));
+    int along = Shapes.axis(axis, a.shape().rank());
+    Tensor result = results.allocate(DType.F32, Shapes.without(a.shape(), along));
+    Rows in = Rows.along(memory, a, along);
+    Rows out = memory.floats(result.reshape(Shape.of(in.count())));
     float[] row = new float[in.length()];
     float[] reduced = new float[Math.toIntExact(in.count())];
     for (int i = 0; i < reduced.length; i++) {
@@ -637,49 +577,11 @@ final class CpuTensorOps implements TensorOps {
     }
   }
 
-  private static Shape broadcast(Shape a, Shape b) {
-    int rank = Math.max(a.rank(), b.rank());
-    long[] dims = new long[rank];
-    for (int i = 1; i <= rank; i++) {
-      long dimA = i <= a.rank() ? a.dim(-i) : 1;
-      long dimB = i <= b.rank() ? b.dim(-i) : 1;
-      if (dimA != dimB && dimA != 1 && dimB != 1) {
-        throw mismatch("broadcasting", a, b);
-      }
-      dims[rank - i] = dimA == 1 ? dimB : dimA;
-    }
-    return Shape.of(dims);
-  }
-
-  private static Shape leading(Shape shape, int less) {
-    return Shape.of(Arrays.copyOf(shape.toArray(), shape.rank() - less));
-  }
-
-  private static Shape append(Shape shape, long dim) {
-    long[] dims = Arrays.copyOf(shape.toArray(), shape.rank() + 1);
-    dims[dims.length - 1] = dim;
-    return Shape.of(dims);
-  }
-
-  private static int axis(int axis, int rank) {
-    if (axis < -rank || axis >= rank) {
-      throw new InferenceException(
-          ErrorCode.INVALID_ARGUMENT, "There is no axis " + axis + " among " + rank + ".");
-    }
-    return axis < 0 ? axis + rank : axis;
-  }
-
   private static void requireOdd(int kernel) {
     if (kernel < 1 || kernel % 2 == 0) {
       throw new InferenceException(
           ErrorCode.INVALID_ARGUMENT,
           "The width of a pooling window must be odd and positive, not " + kernel + ".");
     }
-  }
-
-  private static InferenceException mismatch(String what, Shape a, Shape b) {
-    return new InferenceException(
-        ErrorCode.INVALID_ARGUMENT,
-        "The shapes " + a + " and " + b + " do not fit for " + what + ".");
   }
 }

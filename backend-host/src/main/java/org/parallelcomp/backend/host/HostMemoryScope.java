@@ -1,4 +1,4 @@
-package org.parallelcomp.backend.onnx;
+package org.parallelcomp.backend.host;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -22,35 +22,33 @@ import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 
 /** Off-heap memory in a shared arena, freed when the scope closes. */
-final class OnnxMemoryScope implements MemoryScope {
+public final class HostMemoryScope implements MemoryScope {
   /** A cache line, which is also the widest vector: no load of a row's start crosses a line. */
   private static final long ALIGNMENT_BYTES = 64;
 
+  private final HostMemory memory;
   private final String name;
-  private final @Nullable OnnxMemoryScope parent;
+  private final @Nullable HostMemoryScope parent;
   private final Arena arena = Arena.ofShared();
-  private final Set<OnnxMemoryScope> children = new HashSet<>();
+  private final Set<HostMemoryScope> children = new HashSet<>();
   private final Map<Path, MemorySegment> mappings = new HashMap<>();
   private final List<Runnable> endings = new ArrayList<>();
   private long ownBytes;
   private boolean closed;
 
-  OnnxMemoryScope(String name, @Nullable OnnxMemoryScope parent) {
+  HostMemoryScope(HostMemory memory, String name, @Nullable HostMemoryScope parent) {
+    this.memory = memory;
     this.name = name;
     this.parent = parent;
   }
 
-  /** Returns a scope as this backend's own. */
-  static OnnxMemoryScope of(MemoryScope scope) {
-    if (scope instanceof OnnxMemoryScope onnx) {
-      return onnx;
-    }
-    throw new InferenceException(
-        ErrorCode.INTERNAL, "The ONNX backend was given a scope of another backend.");
+  /** Returns the memory of the backend that the scope is part of. */
+  HostMemory memory() {
+    return memory;
   }
 
   /** Has something done before the memory goes. */
-  synchronized void beforeClose(Runnable ending) {
+  public synchronized void beforeClose(Runnable ending) {
     requireOpen();
     endings.add(ending);
   }
@@ -84,7 +82,7 @@ final class OnnxMemoryScope implements MemoryScope {
     try {
       MemorySegment storage = arena.allocate(Math.max(1, bytes), ALIGNMENT_BYTES);
       ownBytes += bytes;
-      return new OnnxTensor(this, storage, dtype, Layout.contiguous(shape));
+      return new HostTensor(this, storage, dtype, Layout.contiguous(shape));
     } catch (OutOfMemoryError e) {
       throw new InferenceException(
           ErrorCode.OUT_OF_MEMORY,
@@ -96,19 +94,19 @@ final class OnnxMemoryScope implements MemoryScope {
   @Override
   public synchronized MemoryScope child(String childName) {
     requireOpen();
-    var child = new OnnxMemoryScope(name + "/" + childName, this);
+    var child = new HostMemoryScope(memory, name + "/" + childName, this);
     children.add(child);
     return child;
   }
 
   @Override
   public synchronized long allocatedBytes() {
-    return ownBytes + children.stream().mapToLong(OnnxMemoryScope::allocatedBytes).sum();
+    return ownBytes + children.stream().mapToLong(HostMemoryScope::allocatedBytes).sum();
   }
 
   @Override
   public void close() {
-    List<OnnxMemoryScope> open;
+    List<HostMemoryScope> open;
     List<Runnable> last;
     synchronized (this) {
       if (closed) {
@@ -119,14 +117,14 @@ final class OnnxMemoryScope implements MemoryScope {
       last = List.copyOf(endings);
     }
     last.forEach(Runnable::run);
-    open.forEach(OnnxMemoryScope::close);
+    open.forEach(HostMemoryScope::close);
     arena.close();
     if (parent != null) {
       parent.forget(this);
     }
   }
 
-  private synchronized void forget(OnnxMemoryScope child) {
+  private synchronized void forget(HostMemoryScope child) {
     children.remove(child);
   }
 

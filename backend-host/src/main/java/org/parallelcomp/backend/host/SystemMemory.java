@@ -1,4 +1,4 @@
-package org.parallelcomp.backend.cpu.vector;
+package org.parallelcomp.backend.host;
 
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -12,11 +12,11 @@ import java.util.List;
  * @param totalBytes what there is
  * @param freeBytes what can still be allocated
  */
-record SystemMemory(long totalBytes, long freeBytes) {
+public record SystemMemory(long totalBytes, long freeBytes) {
   private static final Path MEMINFO = Path.of("/proc/meminfo");
 
   /** Asks the operating system. */
-  static SystemMemory now() {
+  public static SystemMemory now() {
     var system =
         (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     long total = system.getTotalMemorySize();

@@ -1,4 +1,4 @@
-package org.parallelcomp.backend.onnx;
+package org.parallelcomp.backend.host;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -15,16 +15,16 @@ import org.parallelcomp.api.tensor.Tensor;
  * A tensor of 4-byte numbers as rows along its innermost axis, numbered in row-major order. A
  * scalar is one row of one number.
  */
-final class Rows {
-  static final ValueLayout.OfFloat FLOAT =
+public final class Rows {
+  public static final ValueLayout.OfFloat FLOAT =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  static final ValueLayout.OfInt INT =
+  public static final ValueLayout.OfInt INT =
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  static final ValueLayout.OfShort SHORT =
+  public static final ValueLayout.OfShort SHORT =
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  public static final ValueLayout.OfByte BYTE = ValueLayout.JAVA_BYTE;
 
-  static final ValueLayout.OfByte BYTE = ValueLayout.JAVA_BYTE;
-
+  private final HostMemory memory;
   private final MemorySegment storage;
   private final long startByte;
   private final long[] outerDims;
@@ -33,7 +33,9 @@ final class Rows {
   private final int length;
   private final long stepBytes;
 
-  private Rows(MemorySegment storage, long startByte, long[] dims, long[] strideBytes) {
+  private Rows(
+      HostMemory memory, MemorySegment storage, long startByte, long[] dims, long[] strideBytes) {
+    this.memory = memory;
     this.storage = storage;
     this.startByte = startByte;
     int outer = Math.max(0, dims.length - 1);
@@ -48,44 +50,37 @@ final class Rows {
     this.count = rows;
   }
 
-  /** Returns the rows of an F32 tensor. */
-  static Rows floats(Tensor tensor) {
-    return of(tensor, DType.F32);
-  }
-
-  /** Returns the rows of an I32 tensor. */
-  static Rows ints(Tensor tensor) {
-    return of(tensor, DType.I32);
-  }
-
-  /** Returns the rows of an F32 or I32 tensor, for operations that only move numbers. */
-  static Rows any(Tensor tensor) {
-    return of(tensor, tensor.dtype() == DType.I32 ? DType.I32 : DType.F32);
-  }
-
-  private static Rows of(Tensor tensor, DType dtype) {
+  static Rows of(HostMemory memory, Tensor tensor, DType dtype) {
     Layout layout = tensor.layout();
     long[] strides = new long[layout.shape().rank()];
     for (int axis = 0; axis < strides.length; axis++) {
       strides[axis] = 4 * layout.stride(axis);
     }
-    return of(tensor, dtype, layout.shape().toArray(), strides);
+    return of(memory, tensor, dtype, layout.shape().toArray(), strides);
   }
 
-  private static Rows of(Tensor tensor, DType dtype, long[] dims, long[] strideBytes) {
-    OnnxTensor onnx = OnnxTensor.of(tensor);
-    if (onnx.dtype() != dtype) {
+  private static Rows of(
+      HostMemory memory, Tensor tensor, DType dtype, long[] dims, long[] strideBytes) {
+    HostTensor host = memory.tensor(tensor);
+    if (host.dtype() != dtype) {
       throw new InferenceException(
           ErrorCode.INTERNAL,
-          "The ONNX backend needs " + dtype + " here, not " + onnx.dtype() + tensor.shape() + ".");
+          "The "
+              + memory.backend()
+              + " backend needs "
+              + dtype
+              + " here, not "
+              + host.dtype()
+              + tensor.shape()
+              + ".");
     }
-    return new Rows(onnx.storage(), onnx.startByte(), dims, strideBytes);
+    return new Rows(memory, host.storage(), host.startByte(), dims, strideBytes);
   }
 
   /**
    * Returns the rows of a tensor repeated to a shape: missing axes and extents of 1 are repeated.
    */
-  static Rows broadcast(Tensor tensor, Shape shape) {
+  static Rows broadcast(HostMemory memory, Tensor tensor, Shape shape) {
     Layout layout = tensor.layout();
     int missing = shape.rank() - layout.shape().rank();
     long[] strides = new long[shape.rank()];
@@ -93,11 +88,11 @@ final class Rows {
       long dim = layout.shape().dim(axis - missing);
       strides[axis] = dim == 1 && shape.dim(axis) != 1 ? 0 : 4 * layout.stride(axis - missing);
     }
-    return of(tensor, DType.F32, shape.toArray(), strides);
+    return of(memory, tensor, DType.F32, shape.toArray(), strides);
   }
 
   /** Returns the rows with one axis moved innermost. */
-  static Rows along(Tensor tensor, int axis) {
+  static Rows along(HostMemory memory, Tensor tensor, int axis) {
     int rank = tensor.shape().rank();
     int[] order = new int[rank];
     int to = 0;
@@ -107,11 +102,11 @@ final class Rows {
       }
     }
     order[rank - 1] = axis;
-    return permuted(tensor, order);
+    return permuted(memory, tensor, order);
   }
 
   /** Returns the rows of a tensor with its axes in another order. */
-  static Rows permuted(Tensor tensor, int[] order) {
+  static Rows permuted(HostMemory memory, Tensor tensor, int[] order) {
     Layout layout = tensor.layout();
     long[] dims = new long[order.length];
     long[] strides = new long[order.length];
@@ -119,26 +114,26 @@ final class Rows {
       dims[i] = layout.shape().dim(order[i]);
       strides[i] = 4 * layout.stride(order[i]);
     }
-    return of(tensor, tensor.dtype(), dims, strides);
+    return of(memory, tensor, tensor.dtype(), dims, strides);
   }
 
   /** Returns the number of rows. */
-  long count() {
+  public long count() {
     return count;
   }
 
   /** Returns the numbers of a row. */
-  int length() {
+  public int length() {
     return length;
   }
 
   /** Returns the memory. */
-  MemorySegment storage() {
+  public MemorySegment storage() {
     return storage;
   }
 
   /** Returns the byte at which a row starts. */
-  long byteOf(long row) {
+  public long byteOf(long row) {
     long at = startByte;
     long rest = row;
     for (int axis = outerDims.length - 1; axis > 0; axis--) {
@@ -149,12 +144,12 @@ final class Rows {
   }
 
   /** Copies a row to an array. */
-  void read(long row, float[] to, int at) {
+  public void read(long row, float[] to, int at) {
     readPart(row, 0, length, to, at);
   }
 
   /** Copies a part of a row to an array. */
-  void readPart(long row, int from, int numbers, float[] to, int at) {
+  public void readPart(long row, int from, int numbers, float[] to, int at) {
     if (numbers == 0) {
       // A tensor without elements has rows, but no memory where they would start.
       return;
@@ -170,12 +165,12 @@ final class Rows {
   }
 
   /** Copies an array to a row. */
-  void write(long row, float[] from, int at) {
+  public void write(long row, float[] from, int at) {
     writePart(row, 0, length, from, at);
   }
 
   /** Copies an array to a part of a row. */
-  void writePart(long row, int to, int numbers, float[] from, int at) {
+  public void writePart(long row, int to, int numbers, float[] from, int at) {
     if (numbers == 0) {
       return;
     }
@@ -190,7 +185,7 @@ final class Rows {
   }
 
   /** Copies a row of whole numbers to an array. */
-  void read(long row, int[] to, int at) {
+  public void read(long row, int[] to, int at) {
     long start = byteOf(row);
     for (int i = 0; i < length; i++) {
       to[at + i] = storage.get(INT, start + i * stepBytes);
@@ -198,7 +193,7 @@ final class Rows {
   }
 
   /** Copies an array of whole numbers to a row. */
-  void write(long row, int[] from, int at) {
+  public void write(long row, int[] from, int at) {
     long start = byteOf(row);
     for (int i = 0; i < length; i++) {
       storage.set(INT, start + i * stepBytes, from[at + i]);
@@ -206,7 +201,7 @@ final class Rows {
   }
 
   /** Returns all numbers in row-major order. */
-  int[] toInts() {
+  public int[] toInts() {
     int[] all = new int[Math.toIntExact(count * length)];
     for (int row = 0; row < count; row++) {
       read(row, all, row * length);
@@ -215,11 +210,15 @@ final class Rows {
   }
 
   /** Refuses rows with gaps between their numbers. */
-  Rows gapless(String what) {
+  public Rows gapless(String what) {
     if (stepBytes != 4 && length > 1) {
       throw new InferenceException(
           ErrorCode.UNSUPPORTED_OPERATION,
-          "The ONNX backend needs the innermost axis of " + what + " without gaps.");
+          "The "
+              + memory.backend()
+              + " backend needs the innermost axis of "
+              + what
+              + " without gaps.");
     }
     return this;
   }

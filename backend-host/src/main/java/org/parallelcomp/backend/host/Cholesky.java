@@ -1,6 +1,6 @@
-package org.parallelcomp.backend.onnx;
+package org.parallelcomp.backend.host;
 
-/** The Cholesky decomposition in double precision, for which the runtime has no operator. */
+/** The Cholesky decomposition in double precision. */
 final class Cholesky {
   private Cholesky() {}
 
