@@ -23,9 +23,11 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.policy.PolicySpec;
 import org.parallelcomp.api.policy.Preset;
+import org.parallelcomp.engine.CacheReport.Compression;
 import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.Citation;
 import org.parallelcomp.engine.Engine;
@@ -100,6 +102,46 @@ class AskTest {
     GenerationResult result = run(ask("Call"));
     assertEquals(1, result.figures().chunks());
     assertEquals("Call", result.citations().getFirst().text());
+  }
+
+  @Test
+  void whereNoChunkExplainsTheQuestionNothingIsAnswered() {
+    Plan demanding =
+        engine
+            .plan("parallelcomp")
+            .with(PolicyKind.CHUNK_SCORER, PolicySpec.of("contrastive"))
+            .with(PolicyKind.CHUNK_EVICTION, PolicySpec.parse("threshold(least=1000)"));
+    GenerationResult result = run(ask(longText).withPlan(demanding));
+    assertEquals(FinishReason.NO_CHUNK_KEPT, result.finishReason());
+    assertEquals("", result.answer());
+    assertEquals(List.of(), result.citations());
+    assertEquals(0, result.figures().keptCacheBytes());
+    assertEquals(1, result.warnings().size());
+    assertTrue(
+        result.warnings().getFirst().startsWith("No chunk of the text explains the question"),
+        result.warnings()::toString);
+    assertEquals(ANSWER, run(ask(longText)).answer(), "the engine stays usable");
+  }
+
+  @Test
+  void theResultSaysWhetherTokensWereEvictedAndIfNotWhy() {
+    Plan plan = engine.plan("parallelcomp");
+    assertEquals(Compression.APPLIED, compression(longText, plan));
+    assertEquals(
+        Compression.NOT_ASKED,
+        compression(longText, plan.with(PolicyKind.BUDGET, PolicySpec.of("everything"))));
+    assertEquals(Compression.NOTHING_TO_EVICT, compression(shortText.substring(0, 500), plan));
+    GenerationResult reread =
+        run(ask(longText).withPlan(plan.with(PolicyKind.MERGE, PolicySpec.of("reread"))));
+    assertEquals(Compression.NOT_APPLIED, reread.cache().compression());
+    assertTrue(
+        reread.warnings().toString().contains("was not applied"), reread.warnings()::toString);
+  }
+
+  private static Compression compression(String text, Plan plan) {
+    GenerationResult result = run(ask(text).withPlan(plan));
+    assertEquals(List.of(), result.warnings());
+    return result.cache().compression();
   }
 
   static Stream<String> presets() {

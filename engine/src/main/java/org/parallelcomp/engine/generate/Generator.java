@@ -254,6 +254,7 @@ public final class Generator {
       if (request.text() == null) {
         return PlainContext.of(contextRequest, new int[0], List.of(), List.of());
       }
+      policies.requireWeighingFits(source.config().layers());
       chunks = contextRequest.chunks();
       return plan.prefill() == PrefillMode.SEQUENTIAL
           ? SequentialContext.build(contextRequest, chunks)

@@ -22,7 +22,6 @@ import org.parallelcomp.api.policy.ChunkEvictionPolicy;
 import org.parallelcomp.api.policy.ChunkEvictionRequest;
 import org.parallelcomp.api.policy.ContextMerge;
 import org.parallelcomp.api.policy.EvictionSchedule;
-import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.policy.SinkReweighting;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.PassTrace;
@@ -67,7 +66,8 @@ final class ParallelContext {
 
   private Context build() {
     boolean oneText = chunks.size() == 1 && !eviction.evictsAnywhere(chunks.getFirst().tokens());
-    if (oneText && !request.policies().needsQuestionLikelihood()) {
+    boolean weighs = request.policies().weighsAttention(request.config().layers());
+    if (oneText && !weighs && !request.policies().needsQuestionLikelihood()) {
       request.progress().chunks(0, 1, 0);
       request.tracer().whole(IntStream.range(0, request.textIds().length));
       return PlainContext.of(
@@ -76,7 +76,6 @@ final class ParallelContext {
           List.of(new Context.KeptChunk(0, Double.NaN, allKept(0))),
           List.of(chunks.getFirst().tokens()));
     }
-    requireWeighingFits();
     return switch (request.policies().merge()) {
       case ContextMerge.Parallel parallel -> sideBySide(prefillChunks(true));
       case ContextMerge.Ape ape -> sideBySide(prefillChunks(true));
@@ -293,29 +292,6 @@ final class ParallelContext {
   private boolean rerotates() {
     EvictionSchedule schedule = request.policies().schedule();
     return schedule.rerotate() && schedule.prefill() == EvictionSchedule.Prefill.PER_CHUNK;
-  }
-
-  /** Weighed attention keeps context and answer apart, which a later cut would mix. */
-  private void requireWeighingFits() {
-    EvictionSchedule schedule = request.policies().schedule();
-    boolean ape = request.policies().merge() instanceof ContextMerge.Ape;
-    boolean reweighs =
-        IntStream.range(0, request.config().layers())
-            .anyMatch(layer -> reweighting(layer).isPresent());
-    boolean cutsLater =
-        schedule.decoding().isPresent() || schedule.prefill() == EvictionSchedule.Prefill.MERGED;
-    if ((ape || reweighs) && cutsLater || ape && reweighs) {
-      throw new InferenceException(
-          ErrorCode.INVALID_ARGUMENT,
-          "The plan's calibration '"
-              + request.policies().plan().policy(PolicyKind.CALIBRATION)
-              + "', merge '"
-              + request.policies().plan().policy(PolicyKind.MERGE)
-              + "' and schedule '"
-              + request.policies().plan().policy(PolicyKind.SCHEDULE)
-              + "' do not go together: weighing attention by parts goes with one such policy, and"
-              + " with caches that are cut per chunk only.");
-    }
   }
 
   private Optional<SinkReweighting> reweighting(int layer) {

@@ -3,6 +3,7 @@ package org.parallelcomp.engine.generate;
 import java.util.EnumMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.evidence.Evidence;
@@ -16,6 +17,7 @@ import org.parallelcomp.api.policy.EvictionSchedule;
 import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.policy.PolicySpec;
+import org.parallelcomp.api.policy.PrefillMode;
 import org.parallelcomp.api.policy.Selector;
 import org.parallelcomp.api.policy.TokenScorer;
 import org.parallelcomp.engine.PolicyCatalog;
@@ -94,5 +96,51 @@ public record Policies(
   /** Returns whether the chunk scorer compares token ids. */
   boolean needsTokenIds() {
     return chunkScorer.requires().contains(Evidence.TOKEN_IDS);
+  }
+
+  /** Returns whether attention to the context is weighed anew in any layer. */
+  boolean weighsAttention(int layers) {
+    return merge instanceof ContextMerge.Ape || reweighs(layers);
+  }
+
+  private boolean reweighs(int layers) {
+    return IntStream.range(0, layers)
+        .anyMatch(layer -> calibration.reweighting(layer, layers).isPresent());
+  }
+
+  /**
+   * Refuses weighed attention where it could not be applied. It keeps context and answer apart: a
+   * text that is read as one has no such parts, and a cut after the chunks would mix them.
+   */
+  void requireWeighingFits(int layers) {
+    if (!weighsAttention(layers)) {
+      return;
+    }
+    if (plan.prefill() == PrefillMode.SEQUENTIAL || merge instanceof ContextMerge.Reread) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          weighingParts()
+              + " would have no effect: attention is weighed where chunks stand side by side, and"
+              + " this plan reads them as one text.");
+    }
+    boolean cutsLater =
+        schedule.decoding().isPresent() || schedule.prefill() == EvictionSchedule.Prefill.MERGED;
+    if (cutsLater || merge instanceof ContextMerge.Ape && reweighs(layers)) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          weighingParts()
+              + " do not go together: weighing attention by parts goes with one such policy, and"
+              + " with caches that are cut per chunk only.");
+    }
+  }
+
+  private String weighingParts() {
+    return "The plan's calibration '"
+        + plan.policy(PolicyKind.CALIBRATION)
+        + "', merge '"
+        + plan.policy(PolicyKind.MERGE)
+        + "' and schedule '"
+        + plan.policy(PolicyKind.SCHEDULE)
+        + "'";
   }
 }

@@ -91,15 +91,50 @@ class ContextWeightingTest {
   }
 
   @Test
+  void oneChunkIsWeighedToo() {
+    Plan one =
+        plan("parallel", "none")
+            .with(PolicyKind.CHUNKING, "tokens", 1000)
+            .with(PolicyKind.CHUNK_SCORER, PolicySpec.of("none"))
+            .with(PolicyKind.CHUNK_EVICTION, PolicySpec.of("all"))
+            .with(PolicyKind.BUDGET, PolicySpec.of("everything"));
+    float[] plain = logits(one);
+    assertArrayEquals(
+        plain,
+        logits(one.with(PolicyKind.MERGE, PolicySpec.parse("ape(temperature=1.0, scale=1.0)"))),
+        2e-4f);
+    float[] weighed =
+        logits(one.with(PolicyKind.MERGE, PolicySpec.parse("ape(temperature=0.5, scale=0.8)")));
+    assertTrue(Math.abs(weighed[0] - plain[0]) > 1e-3);
+  }
+
+  @Test
   void whatCannotGoTogetherIsRefused() {
+    int layers = model.source.config().layers();
     for (Plan plan :
         List.of(
             plan("ape", "attention-reweight"),
             plan("ape", "none").with(PolicyKind.SCHEDULE, PolicySpec.of("merged")),
             plan("parallel", "attention-reweight")
                 .with(PolicyKind.SCHEDULE, PolicySpec.of("while-decoding")))) {
-      var refused = assertThrows(InferenceException.class, () -> logits(plan));
-      assertTrue(refused.getMessage().contains("do not go together"), refused.getMessage());
+      assertRefused(plan, layers, "do not go together");
     }
+    for (Plan plan :
+        List.of(
+            plan("reread", "attention-reweight"),
+            model
+                .catalog
+                .preset("streaming-llm")
+                .plan()
+                .with(PolicyKind.MERGE, PolicySpec.of("ape")))) {
+      assertRefused(plan, layers, "would have no effect");
+    }
+  }
+
+  private static void assertRefused(Plan plan, int layers, String because) {
+    Policies policies = Policies.create(plan, model.catalog);
+    var refused =
+        assertThrows(InferenceException.class, () -> policies.requireWeighingFits(layers));
+    assertTrue(refused.getMessage().contains(because), refused.getMessage());
   }
 }
