@@ -1,9 +1,10 @@
 #!/bin/sh
 # Counts what every policy finds at the same budgets and writes docs/policies.md; takes up where it was stopped.
-#   scripts/policies.sh [--cases=20] [--tokens=32768] [--only=TEXT] [--minutes=N]
+#   scripts/policies.sh [--cases=20] [--tokens=32768] [--only=TEXT] [--minutes=N] [--shard=I/N]
 #   scripts/policies.sh --times [--cases=5] …    the column of times, on a machine with nothing else to do
-# --only runs the rows whose name contains TEXT. Counts are appended to docs/policies.tsv (RESULTS=… for another file), the
-# kept chunks of each case lie in integration-tests/target/policy-chunks. Delete the tsv to begin anew.
+# --only runs the rows whose name contains TEXT; --shard=2/3 every third cell, from the second on. Counts are appended to
+# docs/policies.tsv (RESULTS=… for another file), the kept chunks of each case lie in integration-tests/target/policy-chunks.
+# Delete the tsv to begin anew.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"

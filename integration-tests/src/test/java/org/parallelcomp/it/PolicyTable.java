@@ -33,7 +33,8 @@ import org.parallelcomp.engine.text.TextTokenizer;
  * {@code docs/policies.md} from the counts.
  *
  * <pre>
- * PolicyTable run MODEL HELDOUT_FOLDER RESULTS.tsv CHUNKS_FOLDER [--cases=20] [--tokens=32768] [--only=TEXT] [--minutes=N]
+ * PolicyTable run MODEL HELDOUT_FOLDER RESULTS.tsv CHUNKS_FOLDER [--cases=20] [--tokens=32768] [--only=TEXT]
+ *     [--minutes=N] [--shard=I/N]
  * PolicyTable time MODEL HELDOUT_FOLDER RESULTS.tsv CHUNKS_FOLDER [--cases=5] …
  * PolicyTable render RESULTS.tsv
  * </pre>
@@ -42,9 +43,11 @@ import org.parallelcomp.engine.text.TextTokenizer;
  * each row warm, to be called when nothing else runs.
  *
  * <p>A run appends one line per row, budget and task to the results and passes over what is already
- * there, so it can be stopped and taken up again. Which chunks are kept does not depend on the
- * token policy, and the prefill of a chunk does not depend on the other chunks: so the chunks are
- * chosen once per case, kept in a folder, and each token policy prefills the kept chunks alone.
+ * there, so it can be stopped and taken up again; {@code --shard=2/3} runs every third cell,
+ * beginning with the second, so that several processes can share the work. Which chunks are kept
+ * does not depend on the token policy, and the prefill of a chunk does not depend on the other
+ * chunks: so the chunks are chosen once per case, kept in a folder, and each token policy prefills
+ * the kept chunks alone.
  */
 final class PolicyTable {
   /** A token policy: everything that decides which tokens of a kept chunk stay. */
@@ -165,6 +168,9 @@ final class PolicyTable {
   private final int tokens;
   private final int count;
   private final boolean timing;
+  private final int shard;
+  private final int shards;
+  private int cells;
 
   private PolicyTable(
       Engine engine,
@@ -174,7 +180,9 @@ final class PolicyTable {
       Path chunkFolder,
       int tokens,
       int count,
-      boolean timing) {
+      boolean timing,
+      int shard,
+      int shards) {
     this.engine = engine;
     this.cases = cases;
     this.tokenizer = tokenizer;
@@ -183,6 +191,8 @@ final class PolicyTable {
     this.tokens = tokens;
     this.count = count;
     this.timing = timing;
+    this.shard = shard;
+    this.shards = shards;
   }
 
   public static void main(String[] args) throws IOException {
@@ -205,6 +215,7 @@ final class PolicyTable {
     long until =
         System.nanoTime()
             + 60_000_000_000L * Long.parseLong(options.getOrDefault("minutes", "1000000"));
+    String[] shard = options.getOrDefault("shard", "1/1").split("/");
     try (Engine engine = Engine.open(EngineConfig.of(model));
         TextTokenizer tokenizer = new TextTokenizer(ModelFiles.open(model).tokenizer())) {
       var table =
@@ -216,7 +227,9 @@ final class PolicyTable {
               Files.createDirectories(Path.of(plain.get(4))),
               tokens,
               count,
-              timing);
+              timing,
+              Integer.parseInt(shard[0]) - 1,
+              Integer.parseInt(shard[1]));
       table.run(options.getOrDefault("only", ""), until);
     }
   }
@@ -263,6 +276,9 @@ final class PolicyTable {
 
   private void fill(String section, String row, String budget, RetrievalCases.Task task, Run run)
       throws IOException {
+    if (cells++ % shards != shard) {
+      return;
+    }
     if (read(results).stream()
         .anyMatch(cell -> cell.isOf(section, row, budget) && cell.task() == task)) {
       return;
