@@ -133,6 +133,7 @@ final class FakeEngine implements EngineAccess {
         Map.of("Q8_0", 6_131_712L, "F32", 6_400L),
         "byte-level BPE",
         "",
+        List.of(0, 2),
         new PromptForm("", "\n{question}", ""));
   }
 

@@ -10,11 +10,13 @@ import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.engine.generate.Policies;
 import org.parallelcomp.engine.load.ModelConfig;
 import org.parallelcomp.engine.load.ModelFiles;
 import org.parallelcomp.engine.load.ModelSource;
 import org.parallelcomp.engine.registry.BackendRegistry;
 import org.parallelcomp.engine.registry.PolicyRegistry;
+import org.parallelcomp.engine.text.Encoded;
 import org.parallelcomp.engine.text.TextFiles;
 import org.parallelcomp.engine.wire.EngineParts;
 
@@ -87,6 +89,15 @@ public final class Engine implements AutoCloseable {
     return parts.catalog().preset(preset).plan();
   }
 
+  /**
+   * Makes every policy of a plan, so that what is wrong with it is known before there is a text.
+   *
+   * @throws InferenceException with every unknown name and every bad parameter at once
+   */
+  public void check(Plan plan) {
+    Policies.create(plan, parts.catalog());
+  }
+
   /** Returns what is known of the open model. */
   public ModelInfo model() {
     return info(parts.source());
@@ -105,10 +116,38 @@ public final class Engine implements AutoCloseable {
    * @throws InferenceException with one sentence for the user; the engine stays usable
    */
   public synchronized GenerationResult generate(GenerationRequest request, TokenSink sink) {
+    requireOpen();
+    return parts.generator().generate(request, sink);
+  }
+
+  /**
+   * Decodes a given answer instead of drawing one, and tells how likely each token of it is: the
+   * perplexity of a text given what a plan keeps of the text before it, or how far two plans agree.
+   * Everything happens as {@link #generate} would do it, one token at a time.
+   *
+   * @param request as for {@link #generate}; its most tokens, stop strings and sampling do not
+   *     matter
+   * @param continuation the tokens to be decoded, at least one
+   * @param sink hears of the logits before each token
+   * @throws InferenceException with one sentence for the user; the engine stays usable
+   */
+  public synchronized GenerationResult score(
+      GenerationRequest request, List<Integer> continuation, LogitsSink sink) {
+    requireOpen();
+    return parts.generator().score(request, continuation, sink);
+  }
+
+  /** Returns a text as the model's tokens; special tokens in it are ordinary text. */
+  public synchronized TokenizedText tokenize(String text) {
+    requireOpen();
+    Encoded encoded = parts.tokenizer().encode(text);
+    return new TokenizedText(encoded.ids(), encoded.fromChar(), encoded.toChar());
+  }
+
+  private void requireOpen() {
     if (closed) {
       throw new InferenceException(ErrorCode.INVALID_ARGUMENT, "The engine has been closed.");
     }
-    return parts.generator().generate(request, sink);
   }
 
   @Override
@@ -144,6 +183,7 @@ public final class Engine implements AutoCloseable {
         dtypes,
         source.tokenizer().description(),
         source.tokenizer().chatTemplate() == null ? "" : source.tokenizer().chatTemplate(),
+        source.tokenizer().stopTokens().stream().sorted().toList(),
         source.form());
   }
 }

@@ -12,7 +12,8 @@ import org.parallelcomp.api.policy.Plan;
  * @param plan how text and question are worked out, or null for the engine's default; see {@link
  *     Engine#plan}
  * @param form the words around text and question, or null for those that suit the model
- * @param chat whether a prompt without text is put into the model's chat template
+ * @param chat whether the words are put into the model's chat template
+ * @param ropeScaling how positions past the trained window are scaled
  * @param sampling how tokens are drawn
  * @param maxTokens the most tokens of the answer
  * @param stopStrings strings that end the answer
@@ -25,6 +26,7 @@ public record GenerationRequest(
     @Nullable Plan plan,
     @Nullable PromptForm form,
     boolean chat,
+    RopeScaling ropeScaling,
     Sampling sampling,
     int maxTokens,
     List<String> stopStrings,
@@ -45,6 +47,7 @@ public record GenerationRequest(
         null,
         null,
         true,
+        RopeScaling.NONE,
         Sampling.GREEDY,
         DEFAULT_MAX_TOKENS,
         List.of(),
@@ -60,6 +63,7 @@ public record GenerationRequest(
         null,
         null,
         false,
+        RopeScaling.NONE,
         Sampling.GREEDY,
         DEFAULT_MAX_TOKENS,
         List.of(),
@@ -70,48 +74,54 @@ public record GenerationRequest(
   /** Returns this request with a plan. */
   public GenerationRequest withPlan(Plan value) {
     return new GenerationRequest(
-        text, question, value, form, chat, sampling, maxTokens, stopStrings, cancellation, traced);
+        text, question, value, form, chat, ropeScaling, sampling, maxTokens, stopStrings, cancellation, traced);
   }
 
   /** Returns this request with other words around text and question. */
   public GenerationRequest withForm(PromptForm value) {
     return new GenerationRequest(
-        text, question, plan, value, chat, sampling, maxTokens, stopStrings, cancellation, traced);
+        text, question, plan, value, chat, ropeScaling, sampling, maxTokens, stopStrings, cancellation, traced);
   }
 
-  /** Returns this request with or without the chat template around its prompt. */
+  /** Returns this request with or without the chat template around its words. */
   public GenerationRequest withChat(boolean value) {
     return new GenerationRequest(
-        text, question, plan, form, value, sampling, maxTokens, stopStrings, cancellation, traced);
+        text, question, plan, form, value, ropeScaling, sampling, maxTokens, stopStrings, cancellation, traced);
+  }
+
+  /** Returns this request with positions past the trained window scaled. */
+  public GenerationRequest withRopeScaling(RopeScaling value) {
+    return new GenerationRequest(
+        text, question, plan, form, chat, value, sampling, maxTokens, stopStrings, cancellation, traced);
   }
 
   /** Returns this request with another way to draw tokens. */
   public GenerationRequest withSampling(Sampling value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, value, maxTokens, stopStrings, cancellation, traced);
+        text, question, plan, form, chat, ropeScaling, value, maxTokens, stopStrings, cancellation, traced);
   }
 
   /** Returns this request with another greatest number of tokens. */
   public GenerationRequest withMaxTokens(int value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, sampling, value, stopStrings, cancellation, traced);
+        text, question, plan, form, chat, ropeScaling, sampling, value, stopStrings, cancellation, traced);
   }
 
   /** Returns this request with stop strings. */
   public GenerationRequest withStopStrings(List<String> value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, sampling, maxTokens, value, cancellation, traced);
+        text, question, plan, form, chat, ropeScaling, sampling, maxTokens, value, cancellation, traced);
   }
 
   /** Returns this request with a switch to end it. */
   public GenerationRequest withCancellation(Cancellation value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, sampling, maxTokens, stopStrings, value, traced);
+        text, question, plan, form, chat, ropeScaling, sampling, maxTokens, stopStrings, value, traced);
   }
 
   /** Returns this request with or without a trace in its result. */
   public GenerationRequest withTraced(boolean value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, sampling, maxTokens, stopStrings, cancellation, value);
+        text, question, plan, form, chat, ropeScaling, sampling, maxTokens, stopStrings, cancellation, value);
   }
 }

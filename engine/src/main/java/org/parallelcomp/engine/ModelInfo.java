@@ -1,5 +1,6 @@
 package org.parallelcomp.engine;
 
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -22,6 +23,7 @@ import java.util.Map;
  * @param dtypes bytes of weights by element type
  * @param tokenizer what the tokenizer is
  * @param chatTemplate the chat template, or an empty string
+ * @param stopTokens tokens that end the model's turn, in ascending order
  * @param form the words around text and question that suit the model
  */
 public record ModelInfo(
@@ -42,4 +44,5 @@ public record ModelInfo(
     Map<String, Long> dtypes,
     String tokenizer,
     String chatTemplate,
+    List<Integer> stopTokens,
     PromptForm form) {}

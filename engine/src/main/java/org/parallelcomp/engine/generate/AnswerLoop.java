@@ -16,7 +16,7 @@ import org.parallelcomp.engine.text.TokenDecoder;
 final class AnswerLoop {
   private final Backend backend;
   private final Decoder decoder;
-  private final Sampler sampler;
+  private final NextToken nextToken;
   private final Set<Integer> stopTokens;
   private final TokenDecoder tokenDecoder;
   private final AnswerText text;
@@ -27,7 +27,7 @@ final class AnswerLoop {
   AnswerLoop(
       Backend backend,
       Decoder decoder,
-      Sampler sampler,
+      NextToken nextToken,
       Set<Integer> stopTokens,
       TokenDecoder tokenDecoder,
       AnswerText text,
@@ -35,7 +35,7 @@ final class AnswerLoop {
       Cancellation cancellation) {
     this.backend = backend;
     this.decoder = decoder;
-    this.sampler = sampler;
+    this.nextToken = nextToken;
     this.stopTokens = stopTokens;
     this.tokenDecoder = tokenDecoder;
     this.text = text;
@@ -56,7 +56,7 @@ final class AnswerLoop {
       if (cancellation.isCancelled()) {
         return FinishReason.CANCELLED;
       }
-      int token = sampler.next(backend.host().copyToHostFloats(decoder.logits(last)));
+      int token = nextToken.next(backend.host().copyToHostFloats(decoder.logits(last)));
       if (stopTokens.contains(token)) {
         return FinishReason.STOP_TOKEN;
       }

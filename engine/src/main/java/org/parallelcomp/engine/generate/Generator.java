@@ -3,6 +3,8 @@ package org.parallelcomp.engine.generate;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.Rope;
@@ -22,14 +24,18 @@ import org.parallelcomp.engine.Figures;
 import org.parallelcomp.engine.FinishReason;
 import org.parallelcomp.engine.GenerationRequest;
 import org.parallelcomp.engine.GenerationResult;
+import org.parallelcomp.engine.LogitsSink;
 import org.parallelcomp.engine.PolicyCatalog;
 import org.parallelcomp.engine.Progress;
 import org.parallelcomp.engine.Progress.Phase;
 import org.parallelcomp.engine.PromptForm;
+import org.parallelcomp.engine.RopeScaling;
 import org.parallelcomp.engine.TokenSink;
+import org.parallelcomp.engine.load.ModelConfig;
 import org.parallelcomp.engine.load.ModelSource;
 import org.parallelcomp.engine.model.Decoder;
 import org.parallelcomp.engine.model.DecoderWeights;
+import org.parallelcomp.engine.model.RopeScalings;
 import org.parallelcomp.engine.model.RopeTable;
 import org.parallelcomp.engine.text.Encoded;
 import org.parallelcomp.engine.text.PromptBuilder;
@@ -77,6 +83,24 @@ public final class Generator {
 
   /** Answers a request. */
   public GenerationResult generate(GenerationRequest request, TokenSink sink) {
+    return run(request, sink, null);
+  }
+
+  /** Decodes given tokens as the answer to a request. */
+  public GenerationResult score(
+      GenerationRequest request, List<Integer> continuation, LogitsSink sink) {
+    if (continuation.isEmpty()) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT, "The continuation must have at least 1 token.");
+    }
+    return run(
+        request.withMaxTokens(continuation.size()).withStopStrings(List.of()),
+        TokenSink.NONE,
+        new GivenTokens(continuation, sink));
+  }
+
+  private GenerationResult run(
+      GenerationRequest request, TokenSink sink, @Nullable NextToken given) {
     if (request.maxTokens() < 1) {
       throw new InferenceException(
           ErrorCode.INVALID_ARGUMENT,
@@ -89,7 +113,7 @@ public final class Generator {
     }
     Plan plan = request.plan() == null ? catalog.preset(DEFAULT_PRESET).plan() : request.plan();
     PromptForm form = request.form() == null ? source.form() : request.form();
-    return new Run(request, sink, plan, form).execute();
+    return new Run(request, sink, plan, form, given).execute();
   }
 
   /** One request on its way. */
@@ -98,6 +122,7 @@ public final class Generator {
     private final TokenSink sink;
     private final Plan plan;
     private final PromptForm form;
+    private final @Nullable NextToken given;
     private final Policies policies;
     private final List<String> warnings = new ArrayList<>();
     private final long started = System.nanoTime();
@@ -118,11 +143,17 @@ public final class Generator {
     private long decodeNanos;
     private long firstTokenNanos;
 
-    Run(GenerationRequest request, TokenSink sink, Plan plan, PromptForm form) {
+    Run(
+        GenerationRequest request,
+        TokenSink sink,
+        Plan plan,
+        PromptForm form,
+        @Nullable NextToken given) {
       this.request = request;
       this.sink = sink;
       this.plan = plan;
       this.form = form;
+      this.given = given;
       this.policies = Policies.create(plan, catalog);
       this.answer = new AnswerText(request.stopStrings(), sink);
       this.tracer = request.traced() && request.text() != null ? Tracer.on() : Tracer.OFF;
@@ -134,9 +165,10 @@ public final class Generator {
         RequestCancelled.check(request.cancellation());
         read();
         int positions = positionsNeeded();
+        ModelConfig config = scaled(positions);
         try (Decoder decoder =
             new Decoder(
-                backend, source.config(), weights, requestScope, rope(requestScope, positions))) {
+                backend, config, weights, requestScope, rope(requestScope, config, positions))) {
           reason = answer(requestScope, decoder);
         }
       } catch (RequestCancelled e) {
@@ -167,7 +199,7 @@ public final class Generator {
           throw new InferenceException(ErrorCode.INVALID_TEXT, "The text is empty.");
         }
         text = tokenizer.encode(request.text());
-        prompt = promptBuilder.build(form, request.question());
+        prompt = promptBuilder.build(form, request.question(), request.chat());
       }
       readNanos = System.nanoTime() - begin;
       event.textTokens = text.tokens();
@@ -185,12 +217,14 @@ public final class Generator {
         return window;
       }
       requireMemory(promptTokens + (long) request.maxTokens(), total);
-      warn(
-          "Text, prompt and answer take up to "
-              + total
-              + " tokens, but the model was trained on "
-              + window
-              + "; expect nonsense beyond its window.");
+      if (request.ropeScaling().method() == RopeScaling.Method.NONE) {
+        warn(
+            "Text, prompt and answer take up to "
+                + total
+                + " tokens, but the model was trained on "
+                + window
+                + "; expect nonsense beyond its window.");
+      }
       return (int) total;
     }
 
@@ -216,10 +250,18 @@ public final class Generator {
           .requireFits(backend.info().freeBytes());
     }
 
-    private Rope rope(MemoryScope requestScope, int positions) {
-      return positions <= windowRope.positions()
+    /** The model with its positions scaled as the request says. */
+    private ModelConfig scaled(int positions) {
+      ModelConfig config = source.config();
+      return config.withRope(
+          RopeScalings.scale(
+              config.rope(), request.ropeScaling(), config.trainedWindow(), positions));
+    }
+
+    private Rope rope(MemoryScope requestScope, ModelConfig config, int positions) {
+      return positions <= windowRope.positions() && config.rope() == source.config().rope()
           ? windowRope
-          : RopeTable.create(backend, requestScope, source.config().rope(), positions);
+          : RopeTable.create(backend, requestScope, config.rope(), positions);
     }
 
     private FinishReason answer(MemoryScope requestScope, Decoder decoder) {
@@ -343,8 +385,8 @@ public final class Generator {
           new AnswerLoop(
               backend,
               decoder,
-              new Sampler(request.sampling(), prompt.query()),
-              source.tokenizer().stopTokens(),
+              given != null ? given : new Sampler(request.sampling(), prompt.query()),
+              given != null ? Set.of() : source.tokenizer().stopTokens(),
               characters,
               answer,
               request.maxTokens(),

@@ -7,7 +7,7 @@ import java.util.SplittableRandom;
 import org.parallelcomp.engine.Sampling;
 
 /** Draws tokens from logits. One per request, since it remembers what was drawn. */
-final class Sampler {
+final class Sampler implements NextToken {
   private final Sampling sampling;
   private final SplittableRandom random;
   private final Set<Integer> seen = new HashSet<>();
@@ -25,12 +25,8 @@ final class Sampler {
     }
   }
 
-  /**
-   * Returns the next token.
-   *
-   * @param logits {@code [vocab]}; changed
-   */
-  int next(float[] logits) {
+  @Override
+  public int next(float[] logits) {
     penalise(logits);
     int token = sampling.temperature() == 0 ? argMax(logits) : draw(logits);
     if (sampling.repetitionPenalty() != 1) {

@@ -94,25 +94,10 @@ final class GgufModel {
         file.path(),
         name(),
         "GGUF v" + file.version(),
-        withRope(config, new RopeConfig(style, inverseFrequencies(rotaryDims, ropeFactors))),
+        config.withRope(new RopeConfig(style, inverseFrequencies(rotaryDims, ropeFactors))),
         weights,
         tokenizer,
         Sidecar.besideFile(file.path()));
-  }
-
-  private static ModelConfig withRope(ModelConfig c, RopeConfig rope) {
-    return new ModelConfig(
-        c.architecture(),
-        c.layers(),
-        c.hiddenDim(),
-        c.queryHeads(),
-        c.kvHeads(),
-        c.headDim(),
-        c.feedForwardDim(),
-        c.vocab(),
-        c.trainedWindow(),
-        c.rmsEpsilon(),
-        rope);
   }
 
   private String name() {

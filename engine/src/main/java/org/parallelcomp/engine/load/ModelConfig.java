@@ -28,4 +28,20 @@ public record ModelConfig(
     int vocab,
     int trainedWindow,
     float rmsEpsilon,
-    RopeConfig rope) {}
+    RopeConfig rope) {
+  /** Returns this configuration with another rotary embedding. */
+  public ModelConfig withRope(RopeConfig value) {
+    return new ModelConfig(
+        architecture,
+        layers,
+        hiddenDim,
+        queryHeads,
+        kvHeads,
+        headDim,
+        feedForwardDim,
+        vocab,
+        trainedWindow,
+        rmsEpsilon,
+        value);
+  }
+}

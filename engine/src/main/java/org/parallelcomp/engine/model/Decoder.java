@@ -47,7 +47,7 @@ public final class Decoder implements AutoCloseable {
     this.scope = parent.child("decoder");
     this.scratch = new Scratch(scope);
     this.rope = rope;
-    this.scale = (float) (1 / Math.sqrt(config.headDim()));
+    this.scale = (float) (config.rope().attentionFactor() / Math.sqrt(config.headDim()));
   }
 
   /** Returns the rotary table. */

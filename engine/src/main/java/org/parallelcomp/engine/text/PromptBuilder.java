@@ -40,16 +40,26 @@ public final class PromptBuilder {
   }
 
   /**
+   * Returns what stands before and behind every chunk, in the model's chat template.
+   *
+   * @throws InferenceException as the other method of this name
+   */
+  public PromptParts build(PromptForm form, String question) {
+    return build(form, question, true);
+  }
+
+  /**
    * Returns what stands before and behind every chunk.
    *
+   * @param chat whether the words are put into the model's chat template (if it has one)
    * @throws InferenceException INVALID_ARGUMENT if the question is blank; UNSUPPORTED_MODEL if the
    *     template cannot be rendered
    */
-  public PromptParts build(PromptForm form, String question) {
+  public PromptParts build(PromptForm form, String question, boolean chat) {
     if (question.isBlank()) {
       throw new InferenceException(ErrorCode.INVALID_ARGUMENT, "The question is empty.");
     }
-    Chat around = chat();
+    Chat around = chat ? chat() : new Chat("", "");
     Tokens prefix = new Tokens();
     prefix.template(around.before);
     prefix.words(form.instruction());

@@ -12,6 +12,7 @@ import org.parallelcomp.engine.EngineConfig;
 import org.parallelcomp.engine.PolicyCatalog;
 import org.parallelcomp.engine.generate.Generator;
 import org.parallelcomp.engine.load.ModelSource;
+import org.parallelcomp.engine.text.TextTokenizer;
 
 /**
  * The parts of an engine, put together by Guice.
@@ -19,6 +20,7 @@ import org.parallelcomp.engine.load.ModelSource;
  * @param backend computes
  * @param source the model's files
  * @param catalog policies and presets
+ * @param tokenizer text to tokens
  * @param generator answers
  * @param resources what must be closed with it
  */
@@ -26,6 +28,7 @@ public record EngineParts(
     Backend backend,
     ModelSource source,
     PolicyCatalog catalog,
+    TextTokenizer tokenizer,
     Generator generator,
     OpenResources resources)
     implements AutoCloseable {
@@ -53,6 +56,7 @@ public record EngineParts(
           injector.getInstance(Backend.class),
           source,
           injector.getInstance(PolicyCatalog.class),
+          injector.getInstance(TextTokenizer.class),
           injector.getInstance(Generator.class),
           resources);
     } catch (ProvisionException | CreationException | ConfigurationException e) {
