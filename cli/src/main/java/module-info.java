@@ -6,6 +6,7 @@ module org.parallelcomp.cli {
   requires jdk.management;
   requires java.management;
   requires org.parallelcomp.engine;
+  requires org.parallelcomp.eval;
   requires org.parallelcomp.models.needle;
   requires static org.jspecify;
 

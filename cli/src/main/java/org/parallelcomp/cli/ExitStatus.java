@@ -4,6 +4,9 @@ import org.parallelcomp.api.error.ErrorCategory;
 
 /** What the process returns. */
 final class ExitStatus {
+  /** Two results that should be equal are not. */
+  static final int DIFFERENT = 1;
+
   /** 128 plus the number of the interrupt signal, as shells expect it. */
   static final int INTERRUPTED = 130;
 

@@ -35,7 +35,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
     synopsisSubcommandLabel = "COMMAND",
     footer = {
       "",
-      "Exit status: 0 done, 2 input or option to correct, 3 not supported here, 4 not enough"
+      "Exit status: 0 done, 1 a result could not be repeated, 2 input or option to correct, 3 not supported here, 4 not enough"
           + " memory, 5 device failure, 70 fault of this program, 130 interrupted.",
       "Environment: PARALLELCOMP_JAVA_HOME (the JDK to run on), PARALLELCOMP_JAVA_OPTS (options for"
           + " it), PARALLELCOMP_DEBUG=1 (stack traces)."
@@ -105,7 +105,8 @@ final class ParallelComp {
             .addSubcommand(new InspectCommand(this))
             .addSubcommand(new ExportOnnxCommand(this))
             .addSubcommand(new DoctorCommand(this))
-            .addSubcommand(new ConformanceCommand(this));
+            .addSubcommand(new ConformanceCommand(this))
+            .addSubcommand(evaluations());
     commandLine
         .setOut(new PrintWriter(streams.out(), true))
         .setErr(new PrintWriter(streams.err(), true))
@@ -125,6 +126,16 @@ final class ParallelComp {
               }
             });
     return commandLine;
+  }
+
+  private CommandLine evaluations() {
+    return new CommandLine(new EvalCommand())
+        .addSubcommand(new EvalNeedleCommand(this))
+        .addSubcommand(new EvalRetrievalCommand(this))
+        .addSubcommand(new EvalPplCommand(this))
+        .addSubcommand(new EvalCompareCommand(this))
+        .addSubcommand(new EvalJsonlCommand(this))
+        .addSubcommand(new EvalRerunCommand(this));
   }
 
   /** One sentence, a near name, and where help is. */

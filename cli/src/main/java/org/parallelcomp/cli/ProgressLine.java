@@ -47,6 +47,11 @@ final class ProgressLine {
     }
   }
 
+  /** Returns whether the last picture is old enough for another. */
+  boolean mayRedraw() {
+    return enabled && (!drawn || clock.getAsLong() - drawnNanos >= REDRAW_NANOS);
+  }
+
   /** Leaves an empty line for other output. */
   void clear() {
     if (drawn) {

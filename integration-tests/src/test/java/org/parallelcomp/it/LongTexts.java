@@ -4,8 +4,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
-import org.parallelcomp.engine.load.ModelFiles;
-import org.parallelcomp.engine.text.TextTokenizer;
+import java.util.stream.Stream;
+import org.parallelcomp.engine.Engine;
+import org.parallelcomp.engine.EngineConfig;
+import org.parallelcomp.eval.cases.Filler;
+import org.parallelcomp.eval.cases.HiddenFacts;
 
 /**
  * Writes texts of given lengths with a pass key at 62 % of each, for benchmarks.
@@ -19,14 +22,22 @@ final class LongTexts {
 
   public static void main(String[] args) throws IOException {
     Path target = Files.createDirectories(Path.of(args[2]));
-    try (var tokenizer = new TextTokenizer(ModelFiles.open(Path.of(args[0])).tokenizer())) {
-      var cases = new RetrievalCases(tokenizer, RetrievalTable.heldoutBooks(Path.of(args[1])));
+    try (Engine engine = Engine.open(EngineConfig.of(Path.of(args[0])))) {
+      var cases = new HiddenFacts(heldoutBooks(engine, Path.of(args[1])));
       for (int i = 3; i < args.length; i++) {
         int tokens = Integer.parseInt(args[i]);
-        RetrievalCases.Case retrieval = cases.create(RetrievalCases.Task.PASSKEY, tokens, 12, 20);
-        String name = String.format(Locale.ROOT, "%06d.txt", tokens);
-        Files.writeString(target.resolve(name), retrieval.text());
+        String text = cases.create(HiddenFacts.Task.PASSKEY, tokens, 12, 20).text();
+        Files.writeString(target.resolve(String.format(Locale.ROOT, "%06d.txt", tokens)), text);
       }
     }
+  }
+
+  /** Returns the held-out books that cases are hidden in. */
+  static Filler heldoutBooks(Engine engine, Path folder) {
+    return Filler.books(
+        engine::tokenize,
+        Stream.of("war-and-peace", "moby-dick", "the-brothers-karamazov", "bleak-house")
+            .map(book -> Engine.readText(folder.resolve(book + ".txt.gz")))
+            .toList());
   }
 }

@@ -25,8 +25,9 @@ import org.parallelcomp.engine.EngineConfig;
 import org.parallelcomp.engine.GenerationRequest;
 import org.parallelcomp.engine.GenerationResult;
 import org.parallelcomp.engine.TokenSink;
-import org.parallelcomp.engine.load.ModelFiles;
-import org.parallelcomp.engine.text.TextTokenizer;
+import org.parallelcomp.eval.Method;
+import org.parallelcomp.eval.cases.EvalCase;
+import org.parallelcomp.eval.cases.HiddenFacts;
 
 /**
  * Counts what every token policy finds at the same budgets, and every plan as it is, and writes
@@ -120,7 +121,7 @@ final class PolicyTable {
       String section,
       String row,
       String budget,
-      RetrievalCases.Task task,
+      HiddenFacts.Task task,
       int right,
       int cases,
       long keptBytes,
@@ -147,7 +148,7 @@ final class PolicyTable {
           c[0],
           c[1],
           c[2],
-          RetrievalCases.Task.valueOf(c[3]),
+          HiddenFacts.Task.valueOf(c[3]),
           Integer.parseInt(c[4]),
           Integer.parseInt(c[5]),
           Long.parseLong(c[6]),
@@ -161,8 +162,7 @@ final class PolicyTable {
   }
 
   private final Engine engine;
-  private final RetrievalCases cases;
-  private final TextTokenizer tokenizer;
+  private final HiddenFacts cases;
   private final Path results;
   private final Path chunkFolder;
   private final int tokens;
@@ -174,8 +174,7 @@ final class PolicyTable {
 
   private PolicyTable(
       Engine engine,
-      RetrievalCases cases,
-      TextTokenizer tokenizer,
+      HiddenFacts cases,
       Path results,
       Path chunkFolder,
       int tokens,
@@ -185,7 +184,6 @@ final class PolicyTable {
       int shards) {
     this.engine = engine;
     this.cases = cases;
-    this.tokenizer = tokenizer;
     this.results = results;
     this.chunkFolder = chunkFolder;
     this.tokens = tokens;
@@ -216,13 +214,11 @@ final class PolicyTable {
         System.nanoTime()
             + 60_000_000_000L * Long.parseLong(options.getOrDefault("minutes", "1000000"));
     String[] shard = options.getOrDefault("shard", "1/1").split("/");
-    try (Engine engine = Engine.open(EngineConfig.of(model));
-        TextTokenizer tokenizer = new TextTokenizer(ModelFiles.open(model).tokenizer())) {
+    try (Engine engine = Engine.open(EngineConfig.of(model))) {
       var table =
           new PolicyTable(
               engine,
-              new RetrievalCases(tokenizer, RetrievalTable.heldoutBooks(Path.of(plain.get(2)))),
-              tokenizer,
+              new HiddenFacts(LongTexts.heldoutBooks(engine, Path.of(plain.get(2)))),
               Path.of(plain.get(3)),
               Files.createDirectories(Path.of(plain.get(4))),
               tokens,
@@ -239,7 +235,7 @@ final class PolicyTable {
     Predicate<String> wanted = row -> row.contains(only);
     for (String budget : concat(List.of(EVERYTHING), BUDGETS)) {
       for (Row row : budget.equals(EVERYTHING) ? List.of(new Row(EVERYTHING, "none")) : ROWS) {
-        for (RetrievalCases.Task task : tasks()) {
+        for (HiddenFacts.Task task : tasks()) {
           if (wanted.test(row.name()) && System.nanoTime() < until) {
             fill(
                 timing ? TOKEN_TIMES : TOKENS,
@@ -252,7 +248,7 @@ final class PolicyTable {
       }
     }
     for (String plan : PLANS) {
-      for (RetrievalCases.Task task : tasks()) {
+      for (HiddenFacts.Task task : tasks()) {
         if (wanted.test(plan) && System.nanoTime() < until) {
           fill(
               timing ? PLAN_TIMES : PLANS_AS_THEY_ARE,
@@ -265,8 +261,8 @@ final class PolicyTable {
     }
   }
 
-  private List<RetrievalCases.Task> tasks() {
-    return timing ? List.of(RetrievalCases.Task.NUMBER) : List.of(RetrievalCases.Task.values());
+  private List<HiddenFacts.Task> tasks() {
+    return timing ? List.of(HiddenFacts.Task.NUMBER) : List.of(HiddenFacts.Task.values());
   }
 
   /** One case of a cell. */
@@ -274,7 +270,7 @@ final class PolicyTable {
     GenerationResult run(int index) throws IOException;
   }
 
-  private void fill(String section, String row, String budget, RetrievalCases.Task task, Run run)
+  private void fill(String section, String row, String budget, HiddenFacts.Task task, Run run)
       throws IOException {
     if (cells++ % shards != shard) {
       return;
@@ -294,14 +290,14 @@ final class PolicyTable {
     }
     PolicyTableProvider.takeNanos();
     for (int index = 0; index < count; index++) {
-      RetrievalCases.Case retrieval = cases.create(task, tokens, index, count);
+      EvalCase retrieval = cases.create(task, tokens, index, count);
       if (section.equals(TOKENS) || section.equals(TOKEN_TIMES)) {
         keptChunks(retrieval, task, index);
       }
       long begin = System.nanoTime();
       GenerationResult result = run.run(index);
       nanos += System.nanoTime() - begin;
-      right += retrieval.isAnsweredBy(result.answer()) ? 1 : 0;
+      right += retrieval.score(result.answer()) == 1 ? 1 : 0;
       bytes += result.figures().keptCacheBytes();
     }
     double policyMillis = PolicyTableProvider.takeNanos() / 1e6 / count;
@@ -326,20 +322,20 @@ final class PolicyTable {
         GenerationRequest.ask(text, question).withPlan(plan).withMaxTokens(24), TokenSink.NONE);
   }
 
-  private GenerationResult whole(String plan, RetrievalCases.Task task, int index) {
-    RetrievalCases.Case retrieval = cases.create(task, tokens, index, count);
-    return ask(retrieval.text(), retrieval.question(), RetrievalTable.plan(engine, plan));
+  private GenerationResult whole(String plan, HiddenFacts.Task task, int index) {
+    EvalCase retrieval = cases.create(task, tokens, index, count);
+    return ask(retrieval.text(), retrieval.question(), Method.parse(plan, engine::plan).plan());
   }
 
   /** Returns the texts of the chunks that explain the question best: two where two are asked. */
   private List<String> keptChunks(
-      RetrievalCases.Case retrieval, RetrievalCases.Task task, int index) throws IOException {
+      EvalCase retrieval, HiddenFacts.Task task, int index) throws IOException {
     Path file =
         chunkFolder.resolve(
             task.name().toLowerCase(Locale.ROOT) + "-" + tokens + "-" + index + "-" + count);
     // U+001E, the record separator, is in no book.
     if (!Files.exists(file)) {
-      int chunks = task == RetrievalCases.Task.TWO ? 2 : 1;
+      int chunks = task == HiddenFacts.Task.TWO ? 2 : 1;
       Plan plan =
           engine
               .plan("parallelcomp")
@@ -352,13 +348,13 @@ final class PolicyTable {
     return List.of(Files.readString(file).split("\u001E"));
   }
 
-  private GenerationResult token(Row row, String budget, RetrievalCases.Task task, int index)
+  private GenerationResult token(Row row, String budget, HiddenFacts.Task task, int index)
       throws IOException {
-    RetrievalCases.Case retrieval = cases.create(task, tokens, index, count);
+    EvalCase retrieval = cases.create(task, tokens, index, count);
     List<String> chunks = keptChunks(retrieval, task, index);
     String lengths =
         chunks.subList(0, chunks.size() - 1).stream()
-            .map(chunk -> Integer.toString(tokenizer.encode(chunk).tokens()))
+            .map(chunk -> Integer.toString(engine.tokenize(chunk).tokens()))
             .collect(Collectors.joining(", ", "[", "]"));
     String mean =
         budget.equals(EVERYTHING)
@@ -513,21 +509,21 @@ final class PolicyTable {
 
   private static void tasks(StringBuilder page, String first, String last) {
     page.append("| ").append(first).append(" |");
-    for (RetrievalCases.Task task : RetrievalCases.Task.values()) {
+    for (HiddenFacts.Task task : HiddenFacts.Task.values()) {
       page.append(' ').append(task.name().toLowerCase(Locale.ROOT)).append(" |");
     }
     page.append(" kept bytes | ").append(last).append(" |\n| --- |");
-    page.append(" --- |".repeat(RetrievalCases.Task.values().length + 2)).append('\n');
+    page.append(" --- |".repeat(HiddenFacts.Task.values().length + 2)).append('\n');
   }
 
   private static void line(StringBuilder page, String row, List<Cell> cells, OptionalDouble last) {
     if (cells.isEmpty()) {
       return;
     }
-    var byTask = new TreeMap<RetrievalCases.Task, Cell>();
+    var byTask = new TreeMap<HiddenFacts.Task, Cell>();
     cells.forEach(cell -> byTask.put(cell.task(), cell));
     page.append("| `").append(row).append("` |");
-    for (RetrievalCases.Task task : RetrievalCases.Task.values()) {
+    for (HiddenFacts.Task task : HiddenFacts.Task.values()) {
       Cell cell = byTask.get(task);
       page.append(cell == null ? " |" : " " + cell.right() + "/" + cell.cases() + " |");
     }

@@ -1,29 +1,19 @@
-package org.parallelcomp.it;
+package org.parallelcomp.eval.cases;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
-import java.util.Map;
+import java.util.Locale;
 import java.util.Random;
-import java.util.TreeMap;
-import java.util.zip.GZIPInputStream;
-import org.parallelcomp.engine.text.Encoded;
-import org.parallelcomp.engine.text.TextTokenizer;
 
 /**
- * Seeded retrieval cases: stated facts ("needles") in a book, and a question that only they answer.
- * The forms are those of the bundled model's evaluation; filler, values and places are drawn anew
- * from the seed.
+ * Stated facts ("needles") hidden in other text, and a question that only they answer. The forms
+ * are those of the bundled model's evaluation; filler, values and places are drawn anew from the
+ * seed.
  */
-final class RetrievalCases {
+public final class HiddenFacts {
   /** The kinds of question. */
-  enum Task {
+  public enum Task {
     /** One five-digit pass key. */
     PASSKEY,
     /** One seven-digit number keyed by a city. */
@@ -33,29 +23,16 @@ final class RetrievalCases {
     /** A sentence that says where somebody keeps a thing. */
     FACT,
     /** Four numbers in different places, two of them asked at once. */
-    TWO
-  }
+    TWO;
 
-  /**
-   * One case.
-   *
-   * @param text book and needles
-   * @param question about them
-   * @param answer what must be answered
-   * @param lead words with which the answer may be made to begin
-   */
-  record Case(Task task, long seed, String text, String question, String answer, String lead) {
-    /** Whether a reply holds everything that was asked for. */
-    boolean isAnsweredBy(String reply) {
-      return switch (task) {
-        case FACT -> reply.contains(answer.replaceFirst("^in ", "").replaceFirst("^the ", ""));
-        case PASSKEY, NUMBER, MULTI, TWO -> {
-          List<String> numbers = Arrays.asList(reply.split("[^0-9]+"));
-          yield numbers.containsAll(Arrays.asList(answer.split(" and ")));
-        }
-      };
+    /** Returns the name used on the command line, as in "passkey". */
+    public String label() {
+      return name().toLowerCase(Locale.ROOT);
     }
   }
+
+  /** So many tokens are enough for two numbers and what stands around them. */
+  private static final int MAX_TOKENS = 24;
 
   private static final List<String> CITIES =
       List.of(
@@ -132,49 +109,43 @@ final class RetrievalCases {
           "wooden flute",
           "telescope");
 
-  private final TextTokenizer tokenizer;
-  private final List<String> books;
-  private final Map<Integer, Encoded> encodedBooks = new TreeMap<>();
+  private final Filler filler;
 
-  /**
-   * @param books texts to hide needles in
-   */
-  RetrievalCases(TextTokenizer tokenizer, List<String> books) {
-    this.tokenizer = tokenizer;
-    this.books = List.copyOf(books);
-  }
-
-  /** Reads gzip-compressed books. */
-  static List<String> readBooks(Path... files) {
-    return Arrays.stream(files)
-        .map(
-            file -> {
-              try (var in = new GZIPInputStream(Files.newInputStream(file))) {
-                return new String(in.readAllBytes(), StandardCharsets.UTF_8);
-              } catch (IOException e) {
-                throw new UncheckedIOException(e);
-              }
-            })
-        .toList();
+  /** Creates a generator that hides its needles in a filler. */
+  public HiddenFacts(Filler filler) {
+    this.filler = filler;
   }
 
   /**
-   * Returns case {@code index} of {@code count}: about {@code tokens} tokens of a book, the needle
+   * Returns case {@code index} of {@code count}: about {@code tokens} tokens of filler, the needle
    * that is asked for at depth {@code (index + 0.5) / count}, the others anywhere.
    */
-  Case create(Task task, int tokens, int index, int count) {
-    long seed = 31L * (31L * task.ordinal() + tokens) + index;
+  public EvalCase create(Task task, int tokens, int index, int count) {
+    return create(task, tokens, (index + 0.5) / count, index, 0);
+  }
+
+  /**
+   * Returns a case.
+   *
+   * @param tokens about how many tokens of filler
+   * @param depth where the needle that is asked for is put, from 0 to 1: behind the first sentence
+   *     that ends there or later
+   * @param index tells cases of one depth and length apart
+   * @param seed of the whole evaluation
+   */
+  public EvalCase create(Task task, int tokens, double depth, int index, long seed) {
+    long caseSeed = 31L * (31L * task.ordinal() + tokens) + index + 1_000_003L * seed;
     // Random's first draws hardly differ between neighbouring seeds, so the seed is spread.
-    Random random = new Random(seed * 0x9E3779B97F4A7C15L);
-    double depth = (index + 0.5) / count;
+    Random random = new Random(caseSeed * 0x9E3779B97F4A7C15L);
     List<String> needles = new ArrayList<>();
+    List<String> answers = new ArrayList<>();
     String question;
-    String answer;
     String lead;
     switch (task) {
       case PASSKEY -> {
-        answer = digits(random, 5);
-        needles.add("The pass key is " + answer + ". Remember it. " + answer + " is the pass key.");
+        String key = digits(random, 5);
+        answers.add(key);
+        needles.add("The pass key is " + key + ". Remember it. " + key + " is the pass key.");
         question = "What is the pass key?";
         lead = "The pass key is";
       }
@@ -187,37 +158,42 @@ final class RetrievalCases {
         }
         question = "What is the special magic number for " + cities.getFirst();
         lead = "The special magic number for " + cities.getFirst() + " is";
-        answer = values.getFirst();
+        answers.add(values.getFirst());
         if (task == Task.TWO) {
           question += ", and what is the special magic number for " + cities.get(1);
-          answer += " and " + values.get(1);
+          answers.add(values.get(1));
         }
         question += "?";
       }
       case FACT -> {
         String name = NAMES.get(random.nextInt(NAMES.size()));
         String thing = THINGS.get(random.nextInt(THINGS.size()));
-        answer = "in " + PLACES.get(random.nextInt(PLACES.size()));
-        needles.add(name + " keeps the " + thing + " " + answer + ".");
+        String place = PLACES.get(random.nextInt(PLACES.size()));
+        answers.add(place.replaceFirst("^the ", ""));
+        needles.add(name + " keeps the " + thing + " in " + place + ".");
         question = "Where does " + name + " keep the " + thing + "?";
         lead = name + " keeps the " + thing;
       }
       default -> throw new IllegalArgumentException(task.name());
     }
-    StringBuilder text = new StringBuilder(filler(random, index, tokens));
+    StringBuilder text = new StringBuilder(filler.take(random, index, tokens));
     for (int i = 0; i < needles.size(); i++) {
       int at = (int) (text.length() * (i == 0 ? depth : random.nextDouble()));
       int sentence = text.indexOf(". ", at);
       text.insert(sentence < 0 ? text.length() : sentence + 2, needles.get(i) + " ");
     }
-    return new Case(task, seed, text.toString(), question, answer, lead);
-  }
-
-  private String filler(Random random, int index, int tokens) {
-    int book = index % books.size();
-    Encoded encoded = encodedBooks.computeIfAbsent(book, b -> tokenizer.encode(books.get(b)));
-    int from = random.nextInt(encoded.tokens() - tokens);
-    return books.get(book).substring(encoded.fromChar()[from], encoded.toChar()[from + tokens - 1]);
+    return new EvalCase(
+        task.label(),
+        tokens,
+        depth,
+        text.toString(),
+        question,
+        null,
+        null,
+        lead,
+        answers,
+        task == Task.FACT ? Scoring.CONTAINS : Scoring.NUMBERS,
+        MAX_TOKENS);
   }
 
   private static String digits(Random random, int count) {

@@ -1,0 +1,70 @@
+package org.parallelcomp.cli;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import org.parallelcomp.engine.Engine;
+import org.parallelcomp.engine.EngineConfig;
+import org.parallelcomp.eval.CaseLog;
+import org.parallelcomp.eval.Environment;
+import org.parallelcomp.eval.EvalResult;
+import org.parallelcomp.eval.EvalSpec;
+import org.parallelcomp.eval.Evaluation;
+import org.parallelcomp.eval.ResultFiles;
+
+/** One evaluation from its specification to its files. */
+final class Evaluating {
+  private final ParallelComp command;
+  private final Streams streams;
+  private final ProgressLine progress;
+
+  Evaluating(ParallelComp command, boolean showsProgress) {
+    this.command = command;
+    this.streams = command.streams();
+    this.progress = new ProgressLine(streams.err(), showsProgress);
+  }
+
+  /** Runs what the options say, writes the files, prints the table; returns the exit status. */
+  int run(EvalOptions options, EvalSpec spec) {
+    EngineConfig config = options.model().config(command.engine()).withPlugins(command.plugins());
+    String name = options.name(spec.kind());
+    Path log = options.out().resolve(name + ".cases.jsonl");
+    Optional<EvalResult> result = evaluate(config, spec, log);
+    if (result.isEmpty()) {
+      streams
+          .err()
+          .println("parallelcomp: Interrupted; the same command goes on where this one was.");
+      return ExitStatus.INTERRUPTED;
+    }
+    List<Path> files = ResultFiles.write(result.get(), options.out(), name);
+    streams.out().print(ResultFiles.markdown(result.get()));
+    streams.out().println();
+    files.forEach(file -> streams.out().println("wrote " + file));
+    return 0;
+  }
+
+  /** Returns the result, or nothing if it was interrupted. */
+  Optional<EvalResult> evaluate(EngineConfig config, EvalSpec spec, Path log) {
+    try (var interrupt = new Interrupt()) {
+      progress.say("loading " + config.model().getFileName());
+      try (Engine engine = Engine.open(config)) {
+        Environment environment = Environment.of(engine, config, version());
+        var evaluation = new Evaluation(engine, spec, environment);
+        CaseLog cases = CaseLog.open(log, spec, environment);
+        return evaluation.run(cases, new EvalProgress(progress), interrupt.cancellation());
+      } finally {
+        progress.clear();
+      }
+    }
+  }
+
+  private static String version() {
+    try {
+      return ParallelComp.Version.number();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}

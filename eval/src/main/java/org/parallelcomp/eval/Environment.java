@@ -1,0 +1,75 @@
+package org.parallelcomp.eval;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.parallelcomp.api.backend.BackendInfo;
+import org.parallelcomp.engine.Engine;
+import org.parallelcomp.engine.EngineConfig;
+import org.parallelcomp.engine.ModelInfo;
+
+/**
+ * What a result was made with.
+ *
+ * @param model the model's file or folder
+ * @param modelName its name
+ * @param templateSha256 of its chat template
+ * @param stopTokens tokens that end its turn
+ * @param trainedWindow tokens that it was trained on at once
+ * @param backend id of the backend
+ * @param device what computes, in words
+ * @param threads worker threads
+ * @param backendOptions settings that only the backend knows
+ * @param isa instruction set and what else the backend says of itself
+ * @param version of ParallelComp
+ * @param java version of Java
+ * @param system operating system and its architecture
+ */
+public record Environment(
+    FileFact model,
+    String modelName,
+    String templateSha256,
+    List<Integer> stopTokens,
+    int trainedWindow,
+    String backend,
+    String device,
+    int threads,
+    Map<String, String> backendOptions,
+    Map<String, String> isa,
+    String version,
+    String java,
+    String system) {
+  /**
+   * Returns what an open engine is.
+   *
+   * @param config that the engine was opened with
+   * @param version of ParallelComp
+   */
+  public static Environment of(Engine engine, EngineConfig config, String version) {
+    ModelInfo model = engine.model();
+    BackendInfo backend = engine.backend();
+    return new Environment(
+        FileFact.of(config.model()),
+        model.name(),
+        Sha256.of(model.chatTemplate()),
+        model.stopTokens(),
+        model.trainedWindow(),
+        backend.id(),
+        backend.device(),
+        backend.threads(),
+        new TreeMap<>(config.backendOptions()),
+        new TreeMap<>(backend.facts()),
+        version,
+        Runtime.version().toString(),
+        System.getProperty("os.name") + " " + System.getProperty("os.arch"));
+  }
+
+  /** Returns a configuration that opens the same model on the same backend. */
+  public EngineConfig config() {
+    return EngineConfig.of(Path.of(model.path()))
+        .withBackend(backend)
+        .withThreads(threads)
+        .withBackendOptions(backendOptions);
+  }
+}

@@ -1,0 +1,23 @@
+package org.parallelcomp.eval;
+
+import org.parallelcomp.engine.Progress;
+
+/** Hears how far an evaluation has come. Called on the thread that runs it. */
+public interface EvalListener {
+  /** A listener that hears nothing. */
+  EvalListener NONE = new EvalListener() {};
+
+  /**
+   * A case begins.
+   *
+   * @param done cases that are done, also in an earlier run that this one goes on with
+   * @param total cases in all
+   * @param doneNow cases that this run has done
+   * @param elapsedNanos time of this run so far
+   * @param what method and case, in words
+   */
+  default void onCase(int done, int total, int doneNow, long elapsedNanos, String what) {}
+
+  /** How far the case has come. */
+  default void onProgress(Progress progress) {}
+}

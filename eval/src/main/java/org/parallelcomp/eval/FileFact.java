@@ -1,0 +1,16 @@
+package org.parallelcomp.eval;
+
+import java.nio.file.Path;
+
+/**
+ * A file that a result depends on.
+ *
+ * @param path as it was named
+ * @param sha256 of its bytes, or of the bytes of a folder's files, in hexadecimal digits
+ */
+public record FileFact(String path, String sha256) {
+  /** Returns the facts of a file or folder as it is now. */
+  public static FileFact of(Path file) {
+    return new FileFact(file.toString(), Sha256.of(file));
+  }
+}

@@ -1,0 +1,373 @@
+package org.parallelcomp.eval;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.engine.Cancellation;
+import org.parallelcomp.engine.Engine;
+import org.parallelcomp.eval.cases.Scoring;
+
+/** Evaluations of the bundled model, small ones. */
+class EvaluationTest {
+  private static Engine engine;
+  private static Environment environment;
+
+  @TempDir Path folder;
+
+  @BeforeAll
+  static void open() throws IOException {
+    engine = Engine.open(Bundled.config());
+    environment = Environment.of(engine, Bundled.config(), "test");
+  }
+
+  @AfterAll
+  static void close() {
+    engine.close();
+  }
+
+  private static EvalSpec spec(
+      EvalSpec.Kind kind,
+      List<String> methods,
+      List<String> tasks,
+      List<Integer> lengths,
+      @Nullable Path data,
+      long kvBytes,
+      int fidelityTokens) {
+    return new EvalSpec(
+        kind,
+        methods,
+        tasks,
+        lengths,
+        List.of(0.0, 1.0),
+        1,
+        0,
+        kind == EvalSpec.Kind.PPL ? List.of(FileFact.of(Bundled.books().get(1))) : List.of(),
+        EvalSpec.Words.TASK,
+        null,
+        null,
+        null,
+        0,
+        data == null ? null : FileFact.of(data),
+        Scoring.STRING_MATCH_ALL,
+        kind == EvalSpec.Kind.PPL ? 16 : 0,
+        kind == EvalSpec.Kind.PPL ? 8 : 0,
+        kvBytes,
+        fidelityTokens);
+  }
+
+  private static EvalSpec needles(String... methods) {
+    return spec(
+        EvalSpec.Kind.NEEDLE,
+        List.of(methods),
+        List.of("passkey"),
+        List.of(1024, 3072),
+        null,
+        0,
+        0);
+  }
+
+  private EvalResult run(EvalSpec spec, String log) {
+    return new Evaluation(engine, spec, environment)
+        .run(
+            CaseLog.open(folder.resolve(log), spec, environment),
+            EvalListener.NONE,
+            new Cancellation())
+        .orElseThrow();
+  }
+
+  @Test
+  void needlesAreFoundAndTheResultRepeatsItself() {
+    EvalResult first = run(needles("parallelcomp"), "first");
+    assertEquals(4, first.cases().size());
+    first.cells().forEach(cell -> assertEquals(1.0, cell.score(), cell.toString()));
+    first.cases().forEach(one -> assertTrue(one.keptBytes() < one.fullBytes(), one.toString()));
+    Path file = ResultFiles.write(first, folder, "needle").getFirst();
+    EvalResult before = EvalResult.read(file);
+    EvalResult again = run(before.spec(), "again");
+    assertEquals(List.of(), Difference.ofCases(before, again, 0));
+    assertEquals(List.of(), Difference.ofEnvironments(before.environment(), again.environment()));
+  }
+
+  @Test
+  void whatDiffersIsSaid() {
+    EvalResult first = run(needles("parallelcomp"), "first");
+    CaseResult one = first.cases().get(1);
+    List<CaseResult> cases = new ArrayList<>(first.cases());
+    cases.set(
+        1,
+        new CaseResult(
+            one.key(),
+            one.method(),
+            one.task(),
+            one.tokens(),
+            one.depth(),
+            0.0,
+            null,
+            0,
+            null,
+            "wrong",
+            one.expected(),
+            null,
+            one.finish(),
+            one.textTokens(),
+            one.chunks(),
+            one.keptChunks(),
+            one.keptBytes(),
+            one.fullBytes(),
+            9,
+            9,
+            one.answerTokens()));
+    var tampered =
+        new EvalResult(
+            first.format(),
+            first.spec(),
+            first.environment(),
+            first.plans(),
+            Cell.of(cases),
+            cases);
+    List<Difference> differences = Difference.ofCases(tampered, first, 0);
+    assertEquals(List.of("score", "answer"), differences.stream().map(Difference::what).toList());
+    assertEquals(one.key(), differences.getFirst().where());
+  }
+
+  @Test
+  void whatWasStoppedGoesOnAndNoCaseRunsTwice() throws IOException {
+    EvalSpec spec = needles("parallelcomp");
+    Path log = folder.resolve("log");
+    var cancellation = new Cancellation();
+    var begun = new ArrayList<String>();
+    Optional<EvalResult> stopped =
+        new Evaluation(engine, spec, environment)
+            .run(
+                CaseLog.open(log, spec, environment),
+                new EvalListener() {
+                  @Override
+                  public void onCase(int done, int total, int now, long nanos, String what) {
+                    begun.add(what);
+                    if (done == 2) {
+                      cancellation.cancel();
+                    }
+                  }
+                },
+                cancellation);
+    assertTrue(stopped.isEmpty());
+    assertEquals(3, begun.size());
+    // The process is killed while it writes a line.
+    Files.writeString(log, "{\"key\":\"half", StandardOpenOption.APPEND);
+    assertEquals(2, CaseLog.open(log, spec, environment).done().size());
+
+    var goneOn = new ArrayList<Integer>();
+    EvalResult result =
+        new Evaluation(engine, spec, environment)
+            .run(
+                CaseLog.open(log, spec, environment),
+                new EvalListener() {
+                  @Override
+                  public void onCase(int done, int total, int now, long nanos, String what) {
+                    goneOn.add(done);
+                  }
+                },
+                new Cancellation())
+            .orElseThrow();
+    assertEquals(List.of(2, 3, 4), goneOn);
+    assertEquals(4, result.cases().size());
+    assertEquals(List.of(), Difference.ofCases(run(spec, "at once"), result, 0));
+  }
+
+  @Test
+  void casesOfSomethingElseAreNotGoneOnWith() {
+    CaseLog.open(folder.resolve("log"), needles("parallelcomp"), environment);
+    assertThrows(
+        InferenceException.class,
+        () -> CaseLog.open(folder.resolve("log"), needles("full"), environment));
+  }
+
+  @Test
+  void aRunThatWasAskedToCompressAndDidNotIsAnErrorAndNoScore() {
+    EvalResult result =
+        run(
+            needles(
+                "parallelcomp + merge=reread",
+                "parallelcomp + budget.keep=100000",
+                "parallelcomp + budget=everything"),
+            "log");
+    for (CaseResult one : result.cases()) {
+      if (one.method().endsWith("everything")) {
+        assertNotNull(one.score());
+        assertNull(one.error());
+      } else {
+        assertNull(one.score(), one.toString());
+        assertTrue(String.valueOf(one.error()).startsWith("The plan asks to evict"), one.error());
+      }
+    }
+    assertTrue(ResultFiles.markdown(result).contains("error"));
+  }
+
+  @Test
+  void truncationFindsWhatIsInItsWindowOnly() {
+    EvalSpec spec =
+        new EvalSpec(
+            EvalSpec.Kind.NEEDLE,
+            List.of("truncation"),
+            List.of("passkey"),
+            List.of(6144),
+            List.of(0.0, 0.5, 1.0),
+            1,
+            0,
+            List.of(),
+            EvalSpec.Words.TASK,
+            null,
+            null,
+            null,
+            0,
+            null,
+            Scoring.STRING_MATCH_ALL,
+            0,
+            0,
+            0,
+            0);
+    EvalResult result = run(spec, "log");
+    assertEquals(List.of(1.0, 0.0, 1.0), result.cases().stream().map(CaseResult::score).toList());
+    result
+        .cases()
+        .forEach(one -> assertTrue(one.textTokens() <= 2048, "tokens: " + one.textTokens()));
+  }
+
+  @Test
+  void perplexityIsFarWorsePastTheWindowUnlessSomethingIsDone() {
+    EvalResult result =
+        run(
+            spec(
+                EvalSpec.Kind.PPL,
+                List.of("full", "truncation", "yarn", "streaming-llm"),
+                List.of(),
+                List.of(1536, 8192),
+                null,
+                0,
+                0),
+            "log");
+    double within = perplexity(result, "full", 1536);
+    double past = perplexity(result, "full", 8192);
+    assertTrue(past > 2 * perplexity(result, "truncation", 8192), result.cells().toString());
+    assertTrue(past > 2 * perplexity(result, "streaming-llm", 8192), result.cells().toString());
+    assertTrue(past > perplexity(result, "yarn", 8192), result.cells().toString());
+    assertEquals(within, perplexity(result, "yarn", 1536), "nothing is scaled within the window");
+    assertTrue(within > 1 && within < 1000, "perplexity " + within);
+  }
+
+  private static double perplexity(EvalResult result, String method, int tokens) {
+    return result.cells().stream()
+        .filter(cell -> cell.method().equals(method) && cell.tokens() == tokens)
+        .map(Cell::perplexity)
+        .findFirst()
+        .orElseThrow();
+  }
+
+  @Test
+  void plansAreComparedAtTheSameBytesAndWithFullAttention() {
+    long bytes = 200L * engine.model().cacheBytesPerToken();
+    List<String> methods =
+        List.of("full", "truncation", "snapkv", "parallelcomp", "parallelcomp-reread");
+    EvalResult result =
+        run(
+            spec(
+                EvalSpec.Kind.COMPARE,
+                methods,
+                List.of("number"),
+                List.of(1536),
+                null,
+                bytes,
+                1024),
+            "log");
+    for (CaseResult one : result.cases()) {
+      assertNull(one.error(), one.toString());
+      boolean fidelity = one.task().equals("fidelity");
+      assertEquals(fidelity, one.divergence() != null, one.toString());
+      if (one.method().equals("full")) {
+        assertTrue(one.keptBytes() > 4 * bytes, one.toString());
+      } else if (!one.method().equals("truncation")) {
+        // The words before the text are kept beside the budget.
+        assertEquals(bytes, one.keptBytes(), 0.2 * bytes, one.toString());
+      }
+      if (fidelity && one.method().equals("full")) {
+        assertEquals(0, one.divergence(), 1e-6);
+      } else if (fidelity) {
+        assertTrue(one.divergence() > 0, one.toString());
+      }
+    }
+    assertTrue(ResultFiles.markdown(result).contains("| `snapkv` |"));
+  }
+
+  @Test
+  void questionsOfAFileAreAskedAndScored() throws IOException {
+    Path file = folder.resolve("questions.jsonl");
+    Files.writeString(
+        file,
+        """
+        {"context": "Tom went home. Mira keeps the silver key in the lighthouse. It rained.", \
+        "question": "Where does Mira keep the silver key?", "answer_prefix": "", \
+        "answer": ["lighthouse", "nowhere"], "max_new_tokens": 16, "task": "own"}
+
+        {"context": "Tom went home. The pass key is 48213. Remember it. 48213 is the pass key.", \
+        "question": "What is the pass key?", "answer": 48213, "max_new_tokens": 8}
+        """);
+    EvalResult result =
+        run(spec(EvalSpec.Kind.JSONL, List.of("full"), List.of(), List.of(), file, 0, 0), "log");
+    assertEquals(List.of("own", "jsonl"), result.cases().stream().map(CaseResult::task).toList());
+    assertEquals(List.of(0.5, 1.0), result.cases().stream().map(CaseResult::score).toList());
+  }
+
+  @Test
+  void aFaultInAFileIsToldWithItsLine() throws IOException {
+    Path file = folder.resolve("questions.jsonl");
+    Files.writeString(file, "\n{\"context\": \"a\", \"answer\": \"b\"}\n");
+    EvalSpec spec = spec(EvalSpec.Kind.JSONL, List.of("full"), List.of(), List.of(), file, 0, 0);
+    var refusal =
+        assertThrows(InferenceException.class, () -> new Evaluation(engine, spec, environment));
+    assertTrue(refusal.getMessage().contains("line 2"), refusal.getMessage());
+    Files.writeString(file, "{}");
+    assertFalse(
+        assertThrows(InferenceException.class, () -> new Evaluation(engine, spec, environment))
+            .getMessage()
+            .contains("line"),
+        "the file is another now");
+  }
+
+  @Test
+  void unknownNamesAreRefusedBeforeTheFirstCase() {
+    for (EvalSpec spec :
+        List.of(
+            needles("parallelcmop"),
+            needles("parallelcomp + budget.keep=many"),
+            spec(
+                EvalSpec.Kind.NEEDLE,
+                List.of("full"),
+                List.of("niah_single_1"),
+                List.of(1024),
+                null,
+                0,
+                0))) {
+      assertThrows(
+          InferenceException.class,
+          () -> new Evaluation(engine, spec, environment),
+          spec.toString());
+    }
+  }
+}

@@ -1,0 +1,225 @@
+package org.parallelcomp.eval;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import javax.imageio.ImageIO;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.parallelcomp.eval.cases.Scoring;
+
+/** Cells, tables and pictures of cases written by hand. */
+class ResultFilesTest {
+  private static final int GREEN_AT_LEAST = 1000;
+
+  @TempDir Path folder;
+
+  private static CaseResult scored(
+      String method, int tokens, double depth, @Nullable Double score, @Nullable String error) {
+    return new CaseResult(
+        method + tokens + depth + score,
+        method,
+        "passkey",
+        tokens,
+        depth,
+        score,
+        null,
+        0,
+        null,
+        "answer",
+        List.of("12345"),
+        error,
+        "stop-token",
+        tokens,
+        8,
+        1,
+        1000,
+        4000,
+        0.5,
+        0.3,
+        4);
+  }
+
+  private static CaseResult measured(String method, int tokens, double nats, int scoredTokens) {
+    return new CaseResult(
+        method + tokens + nats,
+        method,
+        "ppl",
+        tokens,
+        null,
+        null,
+        nats,
+        scoredTokens,
+        null,
+        "",
+        List.of(),
+        null,
+        "max-tokens",
+        tokens,
+        1,
+        1,
+        10,
+        10,
+        1,
+        1,
+        scoredTokens);
+  }
+
+  private static EvalResult result(EvalSpec.Kind kind, List<String> methods, List<CaseResult> all) {
+    var spec =
+        new EvalSpec(
+            kind,
+            methods,
+            List.of("passkey"),
+            List.of(4096, 8192),
+            List.of(0.0, 1.0),
+            2,
+            0,
+            List.of(new FileFact("book", "00")),
+            EvalSpec.Words.TASK,
+            null,
+            null,
+            null,
+            0,
+            null,
+            Scoring.STRING_MATCH_ALL,
+            8,
+            8,
+            0,
+            0);
+    var environment =
+        new Environment(
+            new FileFact("model.gguf", "ab"),
+            "model",
+            "cd",
+            List.of(2),
+            2048,
+            "cpu-vector",
+            "processor",
+            2,
+            Map.of(),
+            Map.of(),
+            "1",
+            "25",
+            "Linux");
+    return new EvalResult(EvalResult.FORMAT, spec, environment, Map.of(), Cell.of(all), all);
+  }
+
+  private static EvalResult needles() {
+    return result(
+        EvalSpec.Kind.NEEDLE,
+        List.of("a"),
+        List.of(
+            scored("a", 4096, 0, 1.0, null),
+            scored("a", 4096, 0, 0.0, null),
+            scored("a", 4096, 1, 1.0, null),
+            scored("a", 8192, 0, 1.0, null),
+            scored("a", 8192, 0, null, "The plan asks to evict tokens, but did not."),
+            scored("a", 8192, 1, 0.5, null)));
+  }
+
+  @Test
+  void aCellIsTheMeanOfItsCasesAndHasNoScoreWithAnError() {
+    List<Cell> cells = needles().cells();
+    assertEquals(List.of(0.5, 1.0), List.of(cells.get(0).score(), cells.get(1).score()));
+    assertEquals(2, cells.get(0).cases());
+    assertNull(cells.get(2).score());
+    assertEquals(1, cells.get(2).errors());
+    assertEquals(1000, cells.get(0).keptBytes());
+    assertEquals(0.1, cells.get(0).decodeSecondsPerToken(), 1e-12);
+  }
+
+  /** exp((8 ln 2 + 24 ln 8) / 32) = 2^(80/32). */
+  @Test
+  void perplexityIsOverAllTokens() {
+    Cell cell =
+        Cell.of(List.of(measured("a", 4096, Math.log(2), 8), measured("a", 4096, Math.log(8), 24)))
+            .getFirst();
+    assertEquals(Math.pow(2, 2.5), cell.perplexity(), 1e-9);
+    assertNull(cell.score());
+  }
+
+  @Test
+  void tablesShowErrorsAsErrors() {
+    assertEquals(
+        """
+        | method | depth | 4K | 8K |
+        | --- | --- | --- | --- |
+        | `a` | 0 % | 0.50 | error |
+        | `a` | 100 % | 1.00 | 0.50 |
+
+        Error in 1 cases of `a`: The plan asks to evict tokens, but did not.
+        """,
+        ResultFiles.markdown(needles()));
+    assertEquals(
+        """
+        method,task,tokens,depth,cases,errors,score,perplexity,divergence,kept_bytes,full_bytes,\
+        prefill_seconds,decode_seconds_per_token
+        a,passkey,4096,0.0,2,0,0.5,,,1000,4000,0.5,0.09999999999999999
+        a,passkey,4096,1.0,1,0,1.0,,,1000,4000,0.5,0.09999999999999999
+        a,passkey,8192,0.0,2,1,,,,1000,4000,0.5,0.09999999999999999
+        a,passkey,8192,1.0,1,0,0.5,,,1000,4000,0.5,0.09999999999999999
+        """,
+        ResultFiles.csv(needles()));
+  }
+
+  @Test
+  void filesAreReadAsTheyWereWritten() {
+    EvalResult result = needles();
+    List<Path> files = ResultFiles.write(result, folder.resolve("new/folder"), "needle");
+    assertEquals(result, EvalResult.read(files.getFirst()));
+    files.forEach(file -> assertTrue(Files.exists(file), file.toString()));
+  }
+
+  /** The cell that scores 1 is green, the one that scores 0.5 yellow, the error is left out. */
+  @Test
+  void theHeatMapHasTheColoursOfItsScores() throws IOException {
+    ResultFiles.write(needles(), folder, "needle");
+    BufferedImage picture = ImageIO.read(folder.resolve("needle.png").toFile());
+    assertTrue(count(picture, 0x1a9850) > GREEN_AT_LEAST, "green");
+    assertTrue(count(picture, 0xfee08b) > GREEN_AT_LEAST, "yellow");
+    assertTrue(count(picture, 0xd73027) < GREEN_AT_LEAST, "no red but in the legend");
+    assertTrue(Files.readString(folder.resolve("needle.svg")).contains("<svg"));
+  }
+
+  private static long count(BufferedImage picture, int colour) {
+    long count = 0;
+    for (int y = 0; y < picture.getHeight(); y++) {
+      for (int x = 0; x < picture.getWidth(); x++) {
+        count += (picture.getRGB(x, y) & 0xFFFFFF) == colour ? 1 : 0;
+      }
+    }
+    return count;
+  }
+
+  @Test
+  void perplexitiesAreDrawnAsLines() throws IOException {
+    EvalResult result =
+        result(
+            EvalSpec.Kind.PPL,
+            List.of("a", "b"),
+            List.of(
+                measured("a", 4096, 3, 8),
+                measured("a", 8192, 6, 8),
+                measured("b", 4096, 3, 8),
+                measured("b", 8192, 3, 8)));
+    ResultFiles.write(result, folder, "ppl");
+    assertTrue(ImageIO.read(folder.resolve("ppl.png").toFile()).getWidth() > 100);
+    assertEquals(
+        """
+        | method | 4K | 8K |
+        | --- | --- | --- |
+        | `a` | 20.09 | 403.43 |
+        | `b` | 20.09 | 20.09 |
+        """,
+        ResultFiles.markdown(result));
+  }
+}
