@@ -74,54 +74,144 @@ public record GenerationRequest(
   /** Returns this request with a plan. */
   public GenerationRequest withPlan(Plan value) {
     return new GenerationRequest(
-        text, question, value, form, chat, ropeScaling, sampling, maxTokens, stopStrings, cancellation, traced);
+        text,
+        question,
+        value,
+        form,
+        chat,
+        ropeScaling,
+        sampling,
+        maxTokens,
+        stopStrings,
+        cancellation,
+        traced);
   }
 
   /** Returns this request with other words around text and question. */
   public GenerationRequest withForm(PromptForm value) {
     return new GenerationRequest(
-        text, question, plan, value, chat, ropeScaling, sampling, maxTokens, stopStrings, cancellation, traced);
+        text,
+        question,
+        plan,
+        value,
+        chat,
+        ropeScaling,
+        sampling,
+        maxTokens,
+        stopStrings,
+        cancellation,
+        traced);
   }
 
   /** Returns this request with or without the chat template around its words. */
   public GenerationRequest withChat(boolean value) {
     return new GenerationRequest(
-        text, question, plan, form, value, ropeScaling, sampling, maxTokens, stopStrings, cancellation, traced);
+        text,
+        question,
+        plan,
+        form,
+        value,
+        ropeScaling,
+        sampling,
+        maxTokens,
+        stopStrings,
+        cancellation,
+        traced);
   }
 
   /** Returns this request with positions past the trained window scaled. */
   public GenerationRequest withRopeScaling(RopeScaling value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, value, sampling, maxTokens, stopStrings, cancellation, traced);
+        text,
+        question,
+        plan,
+        form,
+        chat,
+        value,
+        sampling,
+        maxTokens,
+        stopStrings,
+        cancellation,
+        traced);
   }
 
   /** Returns this request with another way to draw tokens. */
   public GenerationRequest withSampling(Sampling value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, ropeScaling, value, maxTokens, stopStrings, cancellation, traced);
+        text,
+        question,
+        plan,
+        form,
+        chat,
+        ropeScaling,
+        value,
+        maxTokens,
+        stopStrings,
+        cancellation,
+        traced);
   }
 
   /** Returns this request with another greatest number of tokens. */
   public GenerationRequest withMaxTokens(int value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, ropeScaling, sampling, value, stopStrings, cancellation, traced);
+        text,
+        question,
+        plan,
+        form,
+        chat,
+        ropeScaling,
+        sampling,
+        value,
+        stopStrings,
+        cancellation,
+        traced);
   }
 
   /** Returns this request with stop strings. */
   public GenerationRequest withStopStrings(List<String> value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, ropeScaling, sampling, maxTokens, value, cancellation, traced);
+        text,
+        question,
+        plan,
+        form,
+        chat,
+        ropeScaling,
+        sampling,
+        maxTokens,
+        value,
+        cancellation,
+        traced);
   }
 
   /** Returns this request with a switch to end it. */
   public GenerationRequest withCancellation(Cancellation value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, ropeScaling, sampling, maxTokens, stopStrings, value, traced);
+        text,
+        question,
+        plan,
+        form,
+        chat,
+        ropeScaling,
+        sampling,
+        maxTokens,
+        stopStrings,
+        value,
+        traced);
   }
 
   /** Returns this request with or without a trace in its result. */
   public GenerationRequest withTraced(boolean value) {
     return new GenerationRequest(
-        text, question, plan, form, chat, ropeScaling, sampling, maxTokens, stopStrings, cancellation, value);
+        text,
+        question,
+        plan,
+        form,
+        chat,
+        ropeScaling,
+        sampling,
+        maxTokens,
+        stopStrings,
+        cancellation,
+        value);
   }
 }

@@ -328,8 +328,8 @@ final class PolicyTable {
   }
 
   /** Returns the texts of the chunks that explain the question best: two where two are asked. */
-  private List<String> keptChunks(
-      EvalCase retrieval, HiddenFacts.Task task, int index) throws IOException {
+  private List<String> keptChunks(EvalCase retrieval, HiddenFacts.Task task, int index)
+      throws IOException {
     Path file =
         chunkFolder.resolve(
             task.name().toLowerCase(Locale.ROOT) + "-" + tokens + "-" + index + "-" + count);

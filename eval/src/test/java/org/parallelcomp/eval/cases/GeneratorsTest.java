@@ -202,7 +202,8 @@ class GeneratorsTest {
       all.append(new HiddenFacts(noise).create(task, 2048, 0.3, 1, 7)).append('\n');
     }
     all.append(Passage.of(books, 2048, 32, 64, 2, 7));
-    assertEquals("99419db7ee6b30f7fc3118fa63cdc7f49f8ecf59c62d11871dc8fb971f931892", sha256(all.toString()));
+    assertEquals(
+        "99419db7ee6b30f7fc3118fa63cdc7f49f8ecf59c62d11871dc8fb971f931892", sha256(all.toString()));
   }
 
   @Test
