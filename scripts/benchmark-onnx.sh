@@ -1,23 +1,26 @@
 #!/bin/sh
 # Measures the backend on ONNX Runtime beside backend-cpu-vector and natively built llama.cpp in one sitting, in turn, and
-# prints Markdown; what its precisions lose comes last.
+# prints Markdown: against the goals, every timing, a long question, where the time goes, what the precisions lose. 15 minutes.
 #   scripts/benchmark-onnx.sh >docs/performance-onnx-figures.md
-# Environment: ROUNDS (3) how often the timings are repeated.
+# Environment: ROUNDS (2) how often the timings are repeated.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
-rounds=${ROUNDS:-3}
+rounds=${ROUNDS:-2}
 peers=$(scripts/peers.sh)
 needle=$root/models/needle-6m/src/main/resources/org/parallelcomp/models/needle6m/needle-6m-q8_0.gguf
 smollm2=$root/models/SmolLM2-135M-Instruct.Q4_1.gguf
 [ -f integration-tests/target/test-classpath.txt ] || mvn -q -B -DskipTests package >&2
 java=$(./parallelcomp --launcher-java)
+work=$root/target/benchmark-onnx
+rm -rf "$work"
+mkdir -p "$work"
 ours() { # class, arguments; in the folder where the tests run, since the held-out text lies beside it
   (
     cd integration-tests
     "$java" -Xmx2g --add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED \
       -XX:+UseSerialGC -XX:+UseCountedLoopSafepoints -XX:LoopStripMiningIter=1000 \
-      -cp "target/test-classes:$(cat target/test-classpath.txt)" "$@" 2>/dev/null
+      -cp "target/test-classes:$(cat target/test-classpath.txt)" "$@" 2>>"$work/errors"
   )
 }
 mine() { # backend, option, model, prefill, decode
@@ -26,7 +29,7 @@ mine() { # backend, option, model, prefill, decode
   ours org.parallelcomp.it.DecoderBenchmark "$3" "$4" "$5" 3 2 "$1" ${2:+"$2"} | sed "s/^| /| $name, /"
 }
 theirs() { # model, prefill, decode
-  "$peers/llama-bench" -m "$1" -t 2 -p "$2" -n "$3" -fa 0,1 -r 3 -o jsonl 2>/dev/null |
+  "$peers/llama-bench" -m "$1" -t 2 -p "$2" -n "$3" -fa 0,1 -r 2 -o jsonl 2>>"$work/errors" |
     python3 -c '
 import json, statistics, sys
 for line in sys.stdin:
@@ -38,42 +41,120 @@ for line in sys.stdin:
     print("| llama.cpp -fa %d, %s | %s | median %.1f | best %.1f | of %d |" % row)'
 }
 
-echo "Measured $(date -u +%Y-%m-%d) on $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores, $("$java" -version 2>&1 | head -n 1)."
-echo
-echo "## Prefill and decode, tokens per second"
-echo
-echo "| engine and model | test | | | |"
-echo "| --- | --- | --- | --- | --- |"
 round=1
 while [ "$round" -le "$rounds" ]; do
-  for model in "$needle" "$smollm2"; do
-    prefill=2048
-    [ "$model" != "$needle" ] || prefill=1920
-    mine cpu-vector "" "$model" "$prefill" 64
-    for precision in f32 int8 int4; do
-      mine onnx "precision=$precision" "$model" "$prefill" 64
-    done
+  mine cpu-vector "" "$needle" 1920 64
+  mine onnx precision=f32 "$needle" 1920 64
+  mine onnx precision=int8 "$needle" 1920 64
+  mine cpu-vector "" "$smollm2" 2048 64
+  for precision in f32 int8 int4; do
+    mine onnx "precision=$precision" "$smollm2" 2048 64
   done
-  for type in F16 Q4_0 Q8_0; do
+  for type in Q4_0 Q8_0 F16; do
     theirs "$peers/SmolLM2-135M-Instruct.$type.gguf" 2048 64
   done
   theirs "$smollm2" 2048 64
   round=$((round + 1))
-done
-echo
-echo "## ask over 131,072 tokens, bundled model, in one process: seconds of the second of two runs"
-echo
+done >"$work/speed"
 [ -d target/lengths ] || ours org.parallelcomp.it.LongTexts "$needle" src/test/resources/heldout ../target/lengths 131072
-echo "| backend | first s | second s | facts |"
-echo "| --- | --- | --- | --- |"
 for backend in cpu-vector "onnx precision=f32" "onnx precision=int8"; do
   # shellcheck disable=SC2086
   ours org.parallelcomp.it.AskBenchmark "$root/target/lengths/131072.txt" $backend
-done
+done >"$work/ask"
+
+echo "Measured $(date -u +%Y-%m-%d) on $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores, $("$java" -version 2>&1 | head -n 1), in $rounds rounds."
+echo
+echo "## Against the goals"
+echo
+python3 - "$work" <<'PYTHON'
+import collections, re, statistics, sys
+
+medians = collections.defaultdict(list)
+for line in open(sys.argv[1] + "/speed"):
+    cells = [cell.strip() for cell in line.strip("|\n ").split("|")]
+    medians[cells[0], cells[1]].append(float(cells[2].split()[1]))
+speed = {key: statistics.median(values) for key, values in medians.items()}
+seconds = {}
+for line in open(sys.argv[1] + "/ask"):
+    cells = [cell.strip() for cell in line.strip("|\n ").split("|")]
+    seconds[cells[0]] = float(cells[2])
+
+
+def ours(what, test):
+    return max((v, k[0]) for k, v in speed.items() if re.match(what, k[0]) and k[1] == test and "SmolLM2" in k[0])
+
+
+def row(name, goal, aim, mine, other, unit="tokens/s"):
+    ratio = mine[0] / other[0] if unit == "tokens/s" else other[0] / mine[0]
+    print("| %s | %.1f | %.1f | %.2f | %.1f %s, %s | %.1f %s, %s |" % (name, goal, aim, ratio, mine[0], unit, mine[1], other[0], unit, other[1]))
+
+
+print("| what | must | aim | reached | by | against |")
+print("| --- | --- | --- | --- | --- | --- |")
+row("prefill of 2,048 tokens, F32", 1.0, 1.2, ours("onnx precision=f32", "pp2048"), ours("cpu-vector", "pp2048"))
+row("the same in int8", 1.2, 2.0, ours("onnx precision=int8", "pp2048"), ours("llama.cpp.*Q", "pp2048"))
+row("decode", 0.7, 1.0, ours("onnx", "tg64"), ours("llama.cpp", "tg64"))
+asked = min((v, k) for k, v in seconds.items() if k.startswith("onnx"))
+row("ask over 131,072 tokens", 1.0, 1.5, asked, min((v, k) for k, v in seconds.items() if k.startswith("cpu")), "s")
+PYTHON
+echo
+echo "## Prefill and decode, tokens per second, in the order in which they were measured"
+echo
+echo "| engine and model | test | | | |"
+echo "| --- | --- | --- | --- | --- |"
+cat "$work/speed"
+echo
+echo "## ask over 131,072 tokens, bundled model: two in one process"
+echo
+echo "| backend | first s | second s | facts behind both |"
+echo "| --- | --- | --- | --- |"
+cat "$work/ask"
+echo
+echo "## Where the time goes: operators of one thread, SmolLM2-135M, int8"
+echo
+profile() { # tokens of the prompt, tokens of the answer
+  mkdir -p "$work/profile-$1"
+  ours org.parallelcomp.it.DecoderBenchmark "$smollm2" "$1" "$2" 1 1 onnx precision=int8 "profile=$work/profile-$1/p" >/dev/null
+  python3 - "$work/profile-$1" <<'PYTHON'
+import collections, glob, json, sys
+
+spent, runs, total = collections.Counter(), collections.Counter(), 0
+for name in glob.glob(sys.argv[1] + "/*.json"):
+    graph = name.split("/p-")[-1].split("_20")[0]
+    for event in json.load(open(name)):
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            spent[graph, event["args"]["op_name"]] += event["dur"]
+            runs[graph, event["args"]["op_name"]] += 1
+        elif event.get("name") == "model_run":
+            total += event["dur"]
+print("| graph | operator | share | microseconds each |")
+print("| --- | --- | --- | --- |")
+for (graph, operator), time in spent.most_common(12):
+    print("| %s | %s | %.1f %% | %.1f |" % (graph, operator, 100 * time / total, time / runs[graph, operator]))
+print("| all | outside of operators | %.1f %% | |" % (100 * (1 - sum(spent.values()) / total)))
+PYTHON
+}
+echo "A prompt of 2,048 tokens:"
+echo
+profile 2048 0
+echo
+echo "64 single tokens:"
+echo
+profile 0 64
 echo
 echo "## What the precisions lose against F32"
 echo
 echo "| model | precision | perplexity of Moby-Dick | loss | KL of the logits |"
 echo "| --- | --- | --- | --- | --- |"
-ours org.parallelcomp.it.OnnxPrecisionTable "$root/engine/src/test/resources/needle-6m/needle-6m-f16.gguf" 16
+ours org.parallelcomp.it.OnnxPrecisionTable "$root/engine/src/test/resources/needle-6m/needle-6m-f16.gguf" 8
 ours org.parallelcomp.it.OnnxPrecisionTable "$smollm2" 2
+echo
+echo "## Retrieval, bundled model, 8,192 tokens: right answers"
+echo
+for backend in "--backend=cpu-vector" "--backend=onnx --backend-option=precision=int8" "--backend=onnx --backend-option=precision=int4"; do
+  echo "\`$backend\`"
+  echo
+  # shellcheck disable=SC2086
+  ours org.parallelcomp.it.RetrievalTable "$needle" src/test/resources/heldout 8192 6 parallelcomp $backend
+  echo
+done

@@ -11,6 +11,8 @@ import picocli.CommandLine.Option;
 
 /** Which model to open, and on what. */
 final class ModelOptions {
+  private static final String ONNX = "onnx";
+
   @Option(
       names = {"-m", "--model"},
       paramLabel = "PATH",
@@ -32,6 +34,22 @@ final class ModelOptions {
   private Map<String, String> backendOptions = new LinkedHashMap<>();
 
   @Option(
+      names = "--onnx-provider",
+      paramLabel = "NAME",
+      description =
+          "Where ONNX Runtime computes: cpu, cuda, tensorrt, openvino, coreml, directml and others;"
+              + " means --backend onnx --backend-option provider=NAME.")
+  private @Nullable String onnxProvider;
+
+  @Option(
+      names = "--onnx-precision",
+      paramLabel = "NAME",
+      description =
+          "What ONNX Runtime multiplies as: f32, int8 or int4; means --backend onnx"
+              + " --backend-option precision=NAME.")
+  private @Nullable String onnxPrecision;
+
+  @Option(
       names = "--threads",
       paramLabel = "COUNT",
       description = "Worker threads. Default: one for every processor.")
@@ -43,12 +61,39 @@ final class ModelOptions {
           ErrorCode.INVALID_ARGUMENT,
           "The number of threads must be at least 1, not " + threads + ".");
     }
+    var options = new LinkedHashMap<>(backendOptions);
+    String chosen = backend;
+    chosen = forOnnx("--onnx-provider", "provider", onnxProvider, chosen, options);
+    chosen = forOnnx("--onnx-precision", "precision", onnxPrecision, chosen, options);
     var config =
-        EngineConfig.of(model == null ? engine.bundledModel() : model)
-            .withBackendOptions(backendOptions);
-    if (backend != null) {
-      config = config.withBackend(backend);
+        EngineConfig.of(model == null ? engine.bundledModel() : model).withBackendOptions(options);
+    if (chosen != null) {
+      config = config.withBackend(chosen);
     }
     return threads == null ? config : config.withThreads(threads);
+  }
+
+  /** Adds an option that only the ONNX backend has; returns the backend that is then meant. */
+  private static @Nullable String forOnnx(
+      String name,
+      String key,
+      @Nullable String value,
+      @Nullable String backend,
+      Map<String, String> options) {
+    if (value == null) {
+      return backend;
+    }
+    if (backend != null && !backend.equals(ONNX)) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          name + " belongs to the backend " + ONNX + ", not to " + backend + ".");
+    }
+    String other = options.put(key, value);
+    if (other != null) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          name + " " + value + " contradicts --backend-option " + key + "=" + other + ".");
+    }
+    return ONNX;
   }
 }

@@ -76,6 +76,44 @@ class AskCommandTest {
   }
 
   @Test
+  void optionsOfOnnxChooseItsBackend() {
+    Run run =
+        Run.of(
+            engine,
+            "ask -t book.txt --onnx-precision int4 --onnx-provider cpu --backend-option a=b q"
+                .split(" "));
+
+    assertEquals(0, run.status(), run::err);
+    assertEquals(
+        new EngineConfig(
+            Path.of("bundled.gguf"),
+            "onnx",
+            engine.opened.getFirst().threads(),
+            Map.of("a", "b", "precision", "int4", "provider", "cpu"),
+            null),
+        engine.opened.getFirst());
+  }
+
+  @Test
+  void optionsOfOnnxFitNoOtherBackend() {
+    Run other =
+        Run.of(engine, "ask -t book.txt --backend cpu-vector --onnx-provider cuda q".split(" "));
+    assertEquals(2, other.status());
+    assertTrue(
+        other.err().contains("--onnx-provider belongs to the backend onnx, not to cpu-vector"),
+        other::err);
+    Run twice =
+        Run.of(
+            engine,
+            "ask -t book.txt --onnx-precision f32 --backend-option precision=int8 q".split(" "));
+    assertEquals(2, twice.status());
+    assertTrue(
+        twice.err().contains("--onnx-precision f32 contradicts --backend-option precision=int8"),
+        twice::err);
+    assertEquals(List.of(), engine.opened);
+  }
+
+  @Test
   void policyOptionReplacesAPolicy() {
     Run.of(engine, "ask", "-t", "b", "--policy", "token-scorer=none", "-p", "parallelcomp", "q");
 

@@ -33,6 +33,14 @@ public interface AttentionOps {
       List<AttendSequence> sequences);
 
   /**
+   * Optional; false by default. Returns whether attention takes longer for the log-sum-exp: then
+   * only the rows whose log-sum-exp somebody reads are attended with it, in a call of their own.
+   */
+  default boolean logSumExpCosts() {
+    return false;
+  }
+
+  /**
    * Merges partial attentions over disjoint keys into the attention over all of them: {@code w_p =
    * softmax_p(logSumExp_p)}, {@code out = sum over p of w_p out_p}. What a part holds where its
    * log-sum-exp is negative infinity does not matter, even if it is NaN.

@@ -1,6 +1,7 @@
 package org.parallelcomp.backend.onnx;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.parallelcomp.backend.onnx.graph.ElementType;
@@ -28,12 +29,23 @@ record AttentionGraphs(
     boolean hasOwn,
     boolean givesSum) {
 
-  String form() {
-    return toString();
+  /** A score beside which any other weighs everything. */
+  private static final float WEIGHTLESS = -1e30f;
+
+  private record MassForm(int group, int headDim, float scale) {}
+
+  private record GroupedForm(int heads, int group, int headDim, float scale) {}
+
+  Object form() {
+    return this;
   }
 
-  String massForm() {
-    return "mass " + group + " " + headDim + " " + scale;
+  Object massForm() {
+    return new MassForm(group, headDim, scale);
+  }
+
+  Object groupedForm() {
+    return new GroupedForm(heads, group, headDim, scale);
   }
 
   /**
@@ -95,6 +107,57 @@ record AttentionGraphs(
       String sum = g.node("Reshape", together(g, sums), g.integers((long) heads * group, -1));
       g.output(g.named(sum, "logSumExp"), ElementType.FLOAT, heads * group, "rows");
     }
+    return g;
+  }
+
+  /**
+   * Returns the graph of attention by one operator, where all heads have as many slots and show as
+   * many of their first tokens. It reads keys and values in the cache: the operator appends no new
+   * ones, and its outputs for the cache are the memory of its inputs.
+   *
+   * <pre>
+   * queries        [1, rows, heads * group * headDim]
+   * none           [1, 0, heads * headDim]
+   * keys, values   [1, heads, slots, headDim]
+   * last           [1]   tokens less one
+   * tokens         []    how many the last row sees; row i sees as many less as rows are behind it
+   * out            [1, rows, heads * group * headDim]
+   * </pre>
+   */
+  Graph grouped() {
+    var g = new Graph("grouped-attention");
+    int queryDim = heads * group * headDim;
+    String queries = g.input("queries", ElementType.FLOAT, 1, "rows", queryDim);
+    String none = g.input("none", ElementType.FLOAT, 1, "none", heads * headDim);
+    String keys = g.input("keys", ElementType.FLOAT, 1, heads, "slots", headDim);
+    String values = g.input("values", ElementType.FLOAT, 1, heads, "slots", headDim);
+    String last = g.input("last", ElementType.INT32, 1);
+    String tokens = g.input("tokens", ElementType.INT32);
+    // The runtime's product of a single row is fast only without a factor.
+    String scaled = g.node("Mul", queries, g.number(scale));
+    // A key of no weight, which keeps the runtime from its flash kernel: for so few rows at a time
+    // that one takes half as long again.
+    float[] weightless = new float[heads * group];
+    Arrays.fill(weightless, WEIGHTLESS);
+    g.contributed(
+        "GroupQueryAttention",
+        List.of("out", "sameKeys", "sameValues"),
+        Map.of("num_heads", heads * group, "kv_num_heads", heads, "scale", 1f),
+        scaled,
+        none,
+        none,
+        keys,
+        values,
+        last,
+        tokens,
+        "",
+        "",
+        "",
+        "",
+        g.numbers(weightless));
+    g.output("out", ElementType.FLOAT, 1, "rows", queryDim);
+    g.output("sameKeys", ElementType.FLOAT, 1, heads, "slots", headDim);
+    g.output("sameValues", ElementType.FLOAT, 1, heads, "slots", headDim);
     return g;
   }
 

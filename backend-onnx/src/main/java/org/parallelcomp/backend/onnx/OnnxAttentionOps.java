@@ -34,6 +34,15 @@ final class OnnxAttentionOps implements AttentionOps {
   /** Scores of one kv head that may be alive at once, however many keys there are: 32 MiB. */
   private static final int MOST_SCORES = 8 << 20;
 
+  /** Rows that the operator for grouped queries takes at a time: its scores are all rows × keys. */
+  private static final int GROUPED_ROWS = 256;
+
+  /** Below so many rows at a time of many, what is made anew for each piece costs too much. */
+  private static final int FEWEST_GROUPED_ROWS = 64;
+
+  /** Scores of all heads that may be alive at once: 64 MiB. */
+  private static final long MOST_GROUPED_SCORES = 16 << 20;
+
   /** Keys whose mass is summed at a time. */
   private static final int MASS_KEYS = 2048;
 
@@ -43,6 +52,11 @@ final class OnnxAttentionOps implements AttentionOps {
   OnnxAttentionOps(Sessions sessions) {
     this.sessions = sessions;
     this.memory = sessions.memory();
+  }
+
+  @Override
+  public boolean logSumExpCosts() {
+    return true;
   }
 
   @Override
@@ -57,6 +71,9 @@ final class OnnxAttentionOps implements AttentionOps {
     sequences.forEach(sequence -> requireRows(queries, sequence));
     for (AttendSequence sequence : sequences) {
       int group = requireFit(queries, sequence.layer());
+      if (logSumExp == null && isEven(sequence) && attendGrouped(out, queries, scale, sequence)) {
+        continue;
+      }
       int keys = Arrays.stream(sequence.toToken()).max().orElse(0);
       int step = Math.max(1, Math.min(SCORE_ROWS, MOST_SCORES / Math.max(1, keys)) / group);
       for (int from = 0; from < sequence.rows(); from += step) {
@@ -64,6 +81,65 @@ final class OnnxAttentionOps implements AttentionOps {
         new Piece(out, logSumExp, queries, scale, sequence, from, to, group).attend();
       }
     }
+  }
+
+  /** Returns whether all heads show as many of their first tokens, with as many slots each. */
+  private static boolean isEven(AttendSequence sequence) {
+    KvLayer layer = sequence.layer();
+    for (int head = 0; head < layer.kvHeads(); head++) {
+      if (sequence.fromToken()[head] != 0
+          || sequence.toToken()[head] != sequence.toToken()[0]
+          || layer.capacity(head) != layer.capacity(0)) {
+        return false;
+      }
+    }
+    return sequence.toToken()[0] > 0 && (sequence.causal() || sequence.rows() == 1);
+  }
+
+  /**
+   * Attends by the runtime's operator for grouped queries, which gives no log-sum-exp; returns
+   * false if its scores, as wide as the cache has slots, would take too much memory.
+   */
+  private boolean attendGrouped(Tensor out, Tensor queries, float scale, AttendSequence sequence) {
+    KvLayer layer = sequence.layer();
+    int queryHeads = queries.shape().intDim(1);
+    int headDim = layer.headDim();
+    int slots = layer.capacity(0);
+    int step = (int) Math.min(GROUPED_ROWS, MOST_GROUPED_SCORES / ((long) queryHeads * slots));
+    if (!sessions.onProcessor() || step < Math.min(sequence.rows(), FEWEST_GROUPED_ROWS)) {
+      return false;
+    }
+    int group = queryHeads / layer.kvHeads();
+    var graphs = new AttentionGraphs(layer.kvHeads(), group, headDim, scale, true, false, false);
+    OrtTensor keys = argument(memory.tensor(layer.keys()), 1, layer.kvHeads(), slots, headDim);
+    OrtTensor values = argument(memory.tensor(layer.values()), 1, layer.kvHeads(), slots, headDim);
+    OrtTensor none = new OrtTensor(ElementType.FLOAT, keys.data(), 1, 0, layer.kvHeads() * headDim);
+    for (int from = 0; from < sequence.rows(); from += step) {
+      int rows = Math.min(step, sequence.rows() - from);
+      int tokens = sequence.toToken()[0] - (sequence.rows() - from - rows);
+      int firstRow = sequence.firstRow() + from;
+      Tensor outRows = out.slice(0, firstRow, firstRow + rows);
+      try (var call = new Contiguous(sessions)) {
+        HostTensor result = call.output(outRows);
+        HostTensor query = call.input(queries.slice(0, firstRow, firstRow + rows));
+        MemorySegment counts = call.memory(2L * Integer.BYTES);
+        counts.set(Rows.INT, 0, tokens - 1);
+        counts.set(Rows.INT, Integer.BYTES, tokens);
+        sessions.run(
+            graphs.groupedForm(),
+            graphs::grouped,
+            List.of(
+                argument(query, 1, rows, queryHeads * headDim),
+                none,
+                keys,
+                values,
+                new OrtTensor(ElementType.INT32, counts, 1),
+                new OrtTensor(ElementType.INT32, counts.asSlice(Integer.BYTES))),
+            List.of(argument(result, 1, rows, queryHeads * headDim), keys, values));
+        call.finish(outRows, result);
+      }
+    }
+    return true;
   }
 
   private static void requireRows(Tensor queries, AttendSequence sequence) {

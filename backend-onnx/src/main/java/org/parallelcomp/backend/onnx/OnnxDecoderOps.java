@@ -35,6 +35,34 @@ final class OnnxDecoderOps implements DecoderOps {
    */
   private static final int ROWS = 256;
 
+  // What makes the graph of an operation another one. Small records, since they are looked up for
+  // every block of every token.
+
+  private record RopeForm(Rope.Style style, int rotaryDims) {
+    static RopeForm of(Rope rope) {
+      return new RopeForm(rope.style(), rope.rotaryDims());
+    }
+  }
+
+  private record RotationForm(int heads, int headDim, RopeForm rope) {}
+
+  private record LinearForm(boolean oneRow, boolean bias) {}
+
+  private record InputForm(
+      boolean oneRow,
+      int queryHeads,
+      int kvHeads,
+      int headDim,
+      RopeForm rope,
+      boolean queryBias,
+      boolean keyBias,
+      boolean valueBias,
+      boolean queryNorm,
+      boolean keyNorm,
+      float epsilon) {}
+
+  private record OutputForm(boolean oneRow, boolean bias, float epsilon) {}
+
   private final Sessions sessions;
   private final HostMemory memory;
   private final Precision precision;
@@ -74,12 +102,11 @@ final class OnnxDecoderOps implements DecoderOps {
     forRows(
         in.shape().dim(0),
         (from, to) -> {
-          boolean oneRow = to - from == 1;
-          String form =
-              "linear " + Products.form(precision, oneRow) + (bias == null ? "" : " bias");
+          boolean oneRow = Products.hasOneRow(precision, to - from);
+          var form = new LinearForm(oneRow, bias != null);
           Supplier<Graph> graph =
               () -> {
-                var g = new Graph(form.replace(' ', '-'));
+                var g = new Graph("linear");
                 String x = g.input("in", ElementType.FLOAT, 1, "rows", inputDim);
                 String y = new Products(g, precision, oneRow).multiply(x, matrix);
                 if (bias != null) {
@@ -157,7 +184,7 @@ final class OnnxDecoderOps implements DecoderOps {
       }
       return;
     }
-    String form = "rope %d %d ".formatted(heads, headDim) + ropeForm(rope);
+    var form = new RotationForm(heads, headDim, RopeForm.of(rope));
     Supplier<Graph> graph =
         () -> {
           var g = new Graph("rope");
@@ -174,10 +201,6 @@ final class OnnxDecoderOps implements DecoderOps {
       sessions.run(form, graph, inputs, List.of(rotated));
       call.finish(inOut, in);
     }
-  }
-
-  private static String ropeForm(Rope rope) {
-    return rope.style() + " " + rope.rotaryDims();
   }
 
   private List<OrtTensor> ropeArguments(Contiguous call, Tensor positions, Rope rope) {
@@ -356,20 +379,20 @@ final class OnnxDecoderOps implements DecoderOps {
         // The runtime wants a rotary table of at least as many positions as there are rows.
         Math.min(ROWS, rope.positions()),
         (from, to) -> {
-          boolean oneRow = to - from == 1;
-          String form =
-              "attention-input %s %d %d %d %s%s%s%s%s%s"
-                  .formatted(
-                      Products.form(precision, oneRow),
-                      queryHeads,
-                      kvHeads,
-                      headDim,
-                      ropeForm(rope),
-                      block.queryBias() == null ? "" : " qb",
-                      block.keyBias() == null ? "" : " kb",
-                      block.valueBias() == null ? "" : " vb",
-                      block.queryNorm() == null ? "" : " qn",
-                      block.keyNorm() == null ? "" : " kn");
+          boolean oneRow = Products.hasOneRow(precision, to - from);
+          var form =
+              new InputForm(
+                  oneRow,
+                  queryHeads,
+                  kvHeads,
+                  headDim,
+                  RopeForm.of(rope),
+                  block.queryBias() != null,
+                  block.keyBias() != null,
+                  block.valueBias() != null,
+                  block.queryNorm() != null,
+                  block.keyNorm() != null,
+                  block.epsilon());
           Supplier<Graph> graph =
               () -> {
                 var g = new Graph("attention-input");
@@ -470,11 +493,8 @@ final class OnnxDecoderOps implements DecoderOps {
     forRows(
         hidden.shape().dim(0),
         (from, to) -> {
-          boolean oneRow = to - from == 1;
-          String form =
-              "attention-output "
-                  + Products.form(precision, oneRow)
-                  + (bias == null ? "" : " bias");
+          boolean oneRow = Products.hasOneRow(precision, to - from);
+          var form = new OutputForm(oneRow, bias != null, feedForward.epsilon());
           Supplier<Graph> graph =
               () -> {
                 var g = new Graph("attention-output-and-feed-forward");
@@ -483,8 +503,16 @@ final class OnnxDecoderOps implements DecoderOps {
                 String a = g.input("attended", ElementType.FLOAT, 1, "rows", attendedDim);
                 String weight = g.input("norm", ElementType.FLOAT, hiddenDim);
                 String projected = biased(g, products.multiply(a, output), "outputBias", bias);
-                String sum = g.node("Add", x, projected);
-                String normed = norm(g, sum, weight, feedForward.epsilon());
+                List<String> results =
+                    g.contributed(
+                        "SkipSimplifiedLayerNormalization",
+                        4,
+                        Map.of("epsilon", feedForward.epsilon()),
+                        x,
+                        projected,
+                        weight);
+                String normed = results.get(0);
+                String sum = results.get(3);
                 var gated =
                     products.multiplyAll(Products.Activations.of(normed), List.of(gate, up));
                 // A factor of the rows of up is a factor of those of the product.

@@ -45,9 +45,9 @@ final class Products {
     this.oneRow = oneRow;
   }
 
-  /** Says in the name of a form what a graph of such products depends on. */
-  static String form(Precision precision, boolean oneRow) {
-    return precision == Precision.INT8 && oneRow ? "int8 one row" : precision.word();
+  /** Returns whether single rows have a graph of their own. */
+  static boolean hasOneRow(Precision precision, long rows) {
+    return precision == Precision.INT8 && rows == 1;
   }
 
   /**
@@ -77,7 +77,7 @@ final class Products {
   List<Activations> multiplyAll(Activations in, List<HostTensor> matrices) {
     String name = "w" + products++;
     int inputDim = matrices.getFirst().shape().intDim(1);
-    int outputDim = matrices.stream().mapToInt(matrix -> matrix.shape().intDim(0)).sum();
+    int outputDim = outputDim(matrices);
     return switch (precision) {
       case F32 -> {
         var outs = new ArrayList<Activations>();
@@ -94,15 +94,11 @@ final class Products {
         yield outs;
       }
       case INT8 -> {
-        String weight =
-            graph.weights(
-                name, ElementType.INT8, to -> signedBytes(matrices, to), inputDim, outputDim);
-        String scales =
-            graph.weights(
-                name + "_scales", ElementType.FLOAT, to -> scales(matrices, to), outputDim);
         if (oneRow) {
+          Bytes all = bytes(name, matrices);
           yield split(
-              graph.contributed("DynamicQuantizeMatMul", Map.of(), in.numbers, weight, scales),
+              graph.contributed(
+                  "DynamicQuantizeMatMul", Map.of(), in.numbers, all.weight, all.scales),
               in.factor,
               matrices);
         }
@@ -117,14 +113,19 @@ final class Products {
                 graph.number(TINIEST));
         String step = graph.number(1f / 127);
         String zero = graph.unsignedByte(128);
-        String bytes =
+        String rows =
             graph.node("QuantizeLinear", graph.node("Div", in.numbers, greatest), step, zero);
-        String product =
-            graph.contributed("MatMulIntegerToFloat", Map.of(), bytes, weight, step, scales, zero);
-        yield split(
-            product,
-            in.factor.isEmpty() ? greatest : graph.node("Mul", greatest, in.factor),
-            matrices);
+        String factor = in.factor.isEmpty() ? greatest : graph.node("Mul", greatest, in.factor);
+        // One product for each, since many rows cost more to split than to multiply once more.
+        var outs = new ArrayList<Activations>();
+        for (int i = 0; i < matrices.size(); i++) {
+          Bytes one = bytes(name + "_" + i, List.of(matrices.get(i)));
+          String product =
+              graph.contributed(
+                  "MatMulIntegerToFloat", Map.of(), rows, one.weight, step, one.scales, zero);
+          outs.add(new Activations(product, factor));
+        }
+        yield outs;
       }
       case INT4 -> {
         int blocks = Math.ceilDiv(inputDim, BLOCK);
@@ -157,6 +158,21 @@ final class Products {
             matrices);
       }
     };
+  }
+
+  /** Weights in bytes, {@code [inputDim, outputDim]}, and a scale for each output. */
+  private record Bytes(String weight, String scales) {}
+
+  private Bytes bytes(String name, List<HostTensor> matrices) {
+    int inputDim = matrices.getFirst().shape().intDim(1);
+    int outputDim = outputDim(matrices);
+    return new Bytes(
+        graph.weights(name, ElementType.INT8, to -> signedBytes(matrices, to), inputDim, outputDim),
+        graph.weights(name + "_scales", ElementType.FLOAT, to -> scales(matrices, to), outputDim));
+  }
+
+  private static int outputDim(List<HostTensor> matrices) {
+    return matrices.stream().mapToInt(matrix -> matrix.shape().intDim(0)).sum();
   }
 
   private List<Activations> split(String product, String factor, List<HostTensor> matrices) {
@@ -231,7 +247,7 @@ final class Products {
 
   /** Writes {@code [inputDim, outputDim]}. */
   private static void signedBytes(List<HostTensor> matrices, MemorySegment to) {
-    int outputDim = matrices.stream().mapToInt(matrix -> matrix.shape().intDim(0)).sum();
+    int outputDim = outputDim(matrices);
     int first = 0;
     for (HostTensor matrix : matrices) {
       int start = first;

@@ -26,7 +26,7 @@ final class Sessions implements AutoCloseable {
   /** Weights are known by their memory: an address alone may come back after its scope closed. */
   private record Place(MemorySegment.Scope scope, long address) {}
 
-  private record Key(String form, List<Place> weights) {}
+  private record Key(Object form, List<Place> weights) {}
 
   private final HostMemory memory;
   private final OrtEnvironment environment;
@@ -47,20 +47,25 @@ final class Sessions implements AutoCloseable {
     return memory;
   }
 
+  /** Returns whether graphs run on the processor, not on a device. */
+  boolean onProcessor() {
+    return options.sessions().provider().equals("cpu");
+  }
+
   /** Runs an operation without weights. */
-  void run(String form, Supplier<Graph> graph, List<OrtTensor> inputs, List<OrtTensor> outputs) {
+  void run(Object form, Supplier<Graph> graph, List<OrtTensor> inputs, List<OrtTensor> outputs) {
     run(form, List.of(), graph, inputs, outputs);
   }
 
   /**
    * Runs an operation.
    *
-   * @param form all that makes its graph another one, but the weights
+   * @param form all that makes its graph another one, but the weights; looked up by its equality
    * @param weights what is constant in the graph; the session ends with the memory of the first
    * @param graph makes the graph when it runs for the first time
    */
   void run(
-      String form,
+      Object form,
       List<? extends @Nullable Tensor> weights,
       Supplier<Graph> graph,
       List<OrtTensor> inputs,

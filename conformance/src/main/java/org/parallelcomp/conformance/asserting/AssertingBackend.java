@@ -121,8 +121,9 @@ final class AssertingBackend implements Backend {
   }
 
   private @Nullable Object call(
-      Object operations, Method method, Object[] arguments, @Nullable AssertingScope results)
+      Object operations, Method method, Object @Nullable [] given, @Nullable AssertingScope results)
       throws Throwable {
+    Object[] arguments = given == null ? new Object[0] : given;
     try (var exchange = new Exchange(this, real)) {
       Object[] exchanged = Arrays.stream(arguments).map(exchange::inwards).toArray();
       checks.before(method, arguments);

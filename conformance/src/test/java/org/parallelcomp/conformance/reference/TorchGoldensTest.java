@@ -183,6 +183,7 @@ class TorchGoldensTest {
             "attentionInput",
             "attentionOutputAndFeedForward",
             "mergePartial",
+            "logSumExpCosts",
             "full",
             "constant",
             "range",

@@ -182,10 +182,14 @@ final class AnswerCaches implements LayerCaches {
   }
 
   @Override
-  public boolean needsLogSumExp(int layer) {
-    return tracesNow && weighting(layer) == null
-        || cutsNow
-            && merged.requires(layer, context.contextTokens()).contains(Evidence.ATTENTION_MASS);
+  public int logSumExpRows(int layer) {
+    boolean looksAtIt =
+        tracesNow && weighting(layer) == null
+            || cutsNow
+                && merged
+                    .requires(layer, context.contextTokens())
+                    .contains(Evidence.ATTENTION_MASS);
+    return looksAtIt ? ALL_ROWS : 0;
   }
 
   @Override

@@ -92,10 +92,15 @@ final class ChunkLayers implements LayerCaches {
   }
 
   @Override
-  public boolean needsLogSumExp(int layer) {
-    return lastBlock
-        && keptScope != null
-        && (trace || eviction.requires(layer, contextTokens).contains(Evidence.ATTENTION_MASS));
+  public int logSumExpRows(int layer) {
+    if (!lastBlock || keptScope == null) {
+      return 0;
+    }
+    if (trace) {
+      return ALL_ROWS;
+    }
+    boolean looksAtIt = eviction.requires(layer, contextTokens).contains(Evidence.ATTENTION_MASS);
+    return looksAtIt ? eviction.windowTokens(queryTokens, contextTokens) : 0;
   }
 
   @Override

@@ -114,10 +114,9 @@ final class SequentialContext implements LayerCaches {
   }
 
   @Override
-  public boolean needsLogSumExp(int layer) {
-    return eviction
-        .requires(layer, rolling.get(layer).layer().maxTokens())
-        .contains(Evidence.ATTENTION_MASS);
+  public int logSumExpRows(int layer) {
+    Set<Evidence> required = eviction.requires(layer, rolling.get(layer).layer().maxTokens());
+    return required.contains(Evidence.ATTENTION_MASS) ? ALL_ROWS : 0;
   }
 
   @Override

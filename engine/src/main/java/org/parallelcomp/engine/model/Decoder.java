@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.AttendSequence;
+import org.parallelcomp.api.backend.AttentionOps;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.Rope;
@@ -189,19 +190,17 @@ public final class Decoder implements AutoCloseable {
     Tensor attended = scratch.take("attended", rows, config.queryHeads(), config.headDim());
     Tensor logSumExp = scratch.take("logSumExp", config.queryHeads(), rows);
     var attendSequences = new ArrayList<AttendSequence>();
-    boolean needsLogSumExp = false;
+    int logSumExpRows = 0;
     for (int s = 0; s < spans.size(); s++) {
       Span span = spans.get(s);
       attendSequences.add(AttendSequence.causal(span.firstRow, span.rows, kvLayers.get(s)));
-      needsLogSumExp |= span.sequence.caches().needsLogSumExp(layer);
+      logSumExpRows = Math.max(logSumExpRows, span.sequence.caches().logSumExpRows(layer));
     }
     if (rows > 0) {
       if (spans.stream().anyMatch(span -> span.sequence.caches().weighting(layer) != null)) {
         attendOneByOne(layer, spans, kvLayers, queries, attended, logSumExp);
       } else {
-        backend
-            .attention()
-            .attend(attended, needsLogSumExp ? logSumExp : null, queries, scale, attendSequences);
+        attend(attended, logSumExp, logSumExpRows, queries, attendSequences);
       }
     }
     for (int s = 0; s < spans.size(); s++) {
@@ -217,6 +216,43 @@ public final class Decoder implements AutoCloseable {
               weights.attention().get(layer),
               weights.feedForward().get(layer),
               scratch);
+    }
+  }
+
+  /**
+   * Attends.
+   *
+   * @param logSumExpRows of how many of a sequence's last rows the log-sum-exp is needed
+   */
+  private void attend(
+      Tensor attended,
+      Tensor logSumExp,
+      int logSumExpRows,
+      Tensor queries,
+      List<AttendSequence> sequences) {
+    AttentionOps attention = backend.attention();
+    AttendSequence first = sequences.getFirst();
+    int without = first.rows() - logSumExpRows;
+    if (logSumExpRows == 0) {
+      attention.attend(attended, null, queries, scale, sequences);
+    } else if (sequences.size() > 1 || without <= 0 || !attention.logSumExpCosts()) {
+      attention.attend(attended, logSumExp, queries, scale, sequences);
+    } else {
+      KvLayer keyValues = first.layer();
+      int[] toToken = Arrays.stream(keyValues.tokens()).map(to -> to - logSumExpRows).toArray();
+      int[] fromToken = new int[toToken.length];
+      attention.attend(
+          attended.slice(0, 0, without),
+          null,
+          queries.slice(0, 0, without),
+          scale,
+          List.of(new AttendSequence(0, without, keyValues, fromToken, toToken, true)));
+      attention.attend(
+          attended.slice(0, without, first.rows()),
+          logSumExp.slice(1, without, first.rows()),
+          queries.slice(0, without, first.rows()),
+          scale,
+          List.of(AttendSequence.causal(0, logSumExpRows, keyValues)));
     }
   }
 

@@ -15,7 +15,8 @@ public interface LayerCaches {
    * What the attention of a layer saw; valid until {@link #close} returns.
    *
    * @param queries {@code [tokens, queryHeads, headDim]}
-   * @param logSumExp {@code [queryHeads, tokens]}; undefined where {@link #needsLogSumExp} says no
+   * @param logSumExp {@code [queryHeads, tokens]}; undefined but for the sequence's last {@link
+   *     #logSumExpRows} rows
    * @param sequence the sequence's rows in both, and its keys
    * @param scale of the products
    */
@@ -26,8 +27,14 @@ public interface LayerCaches {
    */
   KvLayer open(int layer);
 
-  /** Returns whether {@link #close} looks at the log-sum-exp of a layer. */
-  boolean needsLogSumExp(int layer);
+  /** The log-sum-exp of every row is looked at. */
+  int ALL_ROWS = Integer.MAX_VALUE;
+
+  /**
+   * Returns of how many of the sequence's last rows {@link #close} looks at the log-sum-exp in a
+   * layer; perhaps more than there are.
+   */
+  int logSumExpRows(int layer);
 
   /**
    * Returns how attention is weighed in a layer, or null for plain softmax, the default. There is
@@ -49,8 +56,8 @@ public interface LayerCaches {
       }
 
       @Override
-      public boolean needsLogSumExp(int layer) {
-        return false;
+      public int logSumExpRows(int layer) {
+        return 0;
       }
 
       @Override

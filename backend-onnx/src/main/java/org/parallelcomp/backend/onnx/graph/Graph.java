@@ -152,6 +152,12 @@ public final class Graph {
     return embed(ElementType.FLOAT, arena.allocateFrom(ValueLayout.JAVA_FLOAT, value), new long[0]);
   }
 
+  /** Adds numbers of rank 1. */
+  public String numbers(float... values) {
+    MemorySegment data = arena.allocateFrom(ValueLayout.JAVA_FLOAT, values);
+    return embed(ElementType.FLOAT, data, new long[] {values.length});
+  }
+
   /** Adds one unsigned byte of rank 0. */
   public String unsignedByte(int value) {
     return embed(
@@ -212,27 +218,41 @@ public final class Graph {
     return node(MICROSOFT, operator, attributes, outputCount, arguments);
   }
 
+  /** Adds a node of ONNX Runtime's own operators whose outputs have names of one's own choice. */
+  public void contributed(
+      String operator, List<String> results, Map<String, ?> attributes, String... arguments) {
+    node(MICROSOFT, operator, attributes, results, arguments);
+  }
+
   private List<String> node(
       String domain,
       String operator,
       Map<String, ?> attributes,
       int outputCount,
       String... arguments) {
+    var results = new ArrayList<String>();
+    for (int i = 0; i < outputCount; i++) {
+      results.add("v" + values++);
+    }
+    node(domain, operator, attributes, results, arguments);
+    return results;
+  }
+
+  private void node(
+      String domain,
+      String operator,
+      Map<String, ?> attributes,
+      List<String> results,
+      String... arguments) {
     var node = new Proto();
     for (String argument : arguments) {
       node.string(1, argument);
     }
-    var results = new ArrayList<String>();
-    for (int i = 0; i < outputCount; i++) {
-      String result = "v" + values++;
-      results.add(result);
-      node.string(2, result);
-    }
+    results.forEach(result -> node.string(2, result));
     node.string(3, operator + nodeList.size()).string(4, operator);
     attributes.forEach((key, value) -> node.message(5, attribute(key, value)));
     node.string(7, domain);
     nodeList.add(node);
-    return results;
   }
 
   /** Gives a value a name of one's own choice, as outputs need. */
