@@ -151,10 +151,13 @@ ours org.parallelcomp.it.OnnxPrecisionTable "$smollm2" 2
 echo
 echo "## Retrieval, bundled model, 8,192 tokens: right answers"
 echo
-for backend in "--backend=cpu-vector" "--backend=onnx --backend-option=precision=int8" "--backend=onnx --backend-option=precision=int4"; do
+books=src/test/resources/heldout
+for backend in "--backend=cpu-vector" "--onnx-precision=int8" "--onnx-precision=int4"; do
   echo "\`$backend\`"
   echo
-  # shellcheck disable=SC2086
-  ours org.parallelcomp.it.RetrievalTable "$needle" src/test/resources/heldout 8192 6 parallelcomp $backend
+  ours org.parallelcomp.cli.Main eval retrieval --model "$needle" --lengths 8192 --samples 6 --plan=parallelcomp \
+    --tasks=passkey,number,multi,fact,two --filler "$books/war-and-peace.txt.gz" --filler "$books/moby-dick.txt.gz" \
+    --filler "$books/the-brothers-karamazov.txt.gz" --filler "$books/bleak-house.txt.gz" \
+    --out "$work/retrieval" --name "${backend#--*=}" "$backend"
   echo
 done

@@ -3,14 +3,13 @@ package org.parallelcomp.it;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.File;
 import java.io.IOException;
-import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -18,49 +17,43 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * The distribution with the backend on ONNX Runtime: the folder that {@code -Ponnx} packages is the
- * command's own with two jars more. Started as the launcher starts it.
+ * The command with the backend on ONNX Runtime, started as the launcher does: what {@code -Ponnx}
+ * packages is the command's own folder and two jars more.
  */
 @Tag("packaged")
 class OnnxLaunchTest {
   private static final String NATIVE =
       "--enable-native-access=ai.djl.tokenizers,ai.djl.api,com.sun.jna,org.parallelcomp.backend.onnx";
 
-  @TempDir private static Path distribution;
+  @TempDir private static Path folder;
+  private static String modulePath;
   private static String text;
 
   @BeforeAll
-  static void copy() throws IOException {
-    try (DirectoryStream<Path> jars = Files.newDirectoryStream(Artifacts.distribution(), "*.jar")) {
-      for (Path jar : jars) {
-        link(jar);
-      }
-    }
-    link(Artifacts.jars().get("parallelcomp-backend-onnx"));
-    link(
+  static void prepare() throws IOException {
+    Path library =
         StreamSupport.stream(Artifacts.classPath().spliterator(), false)
             .filter(entry -> entry.getFileName().toString().startsWith("onnxruntime-"))
             .findFirst()
-            .orElseThrow());
+            .orElseThrow();
+    modulePath =
+        String.join(
+            File.pathSeparator,
+            Artifacts.distribution().toString(),
+            Artifacts.jars().get("parallelcomp-backend-onnx").toString(),
+            library.toString());
     text =
         Files.writeString(
-                distribution.resolve("text.txt"),
+                folder.resolve("text.txt"),
                 "It was a dark night. Mira keeps the silver key in the lighthouse. The wind blew.\n")
             .toString();
-  }
-
-  private static void link(Path jar) throws IOException {
-    Path target = distribution.resolve(jar.getFileName());
-    if (!Files.exists(target)) {
-      Files.createSymbolicLink(target, jar.toAbsolutePath());
-    }
   }
 
   private static Command.Outcome run(String... arguments) {
     var line = new ArrayList<String>();
     line.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     line.addAll(List.of("-XX:+UseSerialGC", "-Xmx1g", "--add-modules=ALL-MODULE-PATH", NATIVE));
-    line.addAll(List.of("--module-path", distribution.toString()));
+    line.addAll(List.of("--module-path", modulePath));
     line.addAll(List.of("--module", "org.parallelcomp.cli/org.parallelcomp.cli.Main"));
     line.addAll(Arrays.asList(arguments));
     return Command.run(line);
@@ -81,9 +74,10 @@ class OnnxLaunchTest {
       assertEquals(0, outcome.status(), outcome::err);
       assertEquals("in the lighthouse", outcome.out().strip(), precision);
       assertEquals("", outcome.err());
-      assertTrue(
-          Stream.of(outcome.warnings().toArray()).noneMatch(w -> w.toString().contains("native")),
-          () -> "native access was granted: " + outcome.warnings());
+      assertEquals(
+          List.of(),
+          outcome.warnings().stream().filter(warning -> warning.contains("native")).toList(),
+          "native access was granted");
     }
   }
 
