@@ -46,7 +46,7 @@ final class DecoderBenchmark {
     try (Backend backend =
             BackendRegistry.discover().open(id, new BackendConfig(threads, options));
         MemoryScope scope = backend.openScope("benchmark")) {
-      int positions = prefillTokens + decodeTokens;
+      int positions = Math.max(1, prefillTokens) + decodeTokens;
       try (Decoder decoder =
           new Decoder(
               backend,
