@@ -158,6 +158,6 @@ for backend in "--backend=cpu-vector" "--onnx-precision=int8" "--onnx-precision=
   ours org.parallelcomp.cli.Main eval retrieval --model "$needle" --lengths 8192 --samples 6 --plan=parallelcomp \
     --tasks=passkey,number,multi,fact,two --filler "$books/war-and-peace.txt.gz" --filler "$books/moby-dick.txt.gz" \
     --filler "$books/the-brothers-karamazov.txt.gz" --filler "$books/bleak-house.txt.gz" \
-    --out "$work/retrieval" --name "${backend#--*=}" "$backend"
+    --out "$work/retrieval" --name "${backend#--*=}" "$backend" | grep "^|"
   echo
 done
