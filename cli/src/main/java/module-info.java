@@ -8,6 +8,7 @@ module org.parallelcomp.cli {
   requires org.parallelcomp.engine;
   requires org.parallelcomp.eval;
   requires org.parallelcomp.models.needle;
+  requires org.parallelcomp.report;
   requires static org.jspecify;
 
   opens org.parallelcomp.cli to

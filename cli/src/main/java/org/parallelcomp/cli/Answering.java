@@ -6,6 +6,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.function.BiConsumer;
 import java.util.function.Function;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
@@ -74,8 +75,17 @@ final class Answering {
     }
   }
 
-  /** Opens the model, runs the request, prints the result; returns the exit status. */
-  int run(EngineAccess engine, EngineConfig config, Function<Opened, GenerationRequest> request) {
+  /**
+   * Opens the model, runs the request, prints the result; returns the exit status.
+   *
+   * @param onResult takes the result while the model is still open, unless the request was
+   *     interrupted
+   */
+  int run(
+      EngineAccess engine,
+      EngineConfig config,
+      Function<Opened, GenerationRequest> request,
+      BiConsumer<Opened, GenerationResult> onResult) {
     try (var interrupt = new Interrupt()) {
       progress.say("loading " + config.model().getFileName());
       GenerationResult result;
@@ -85,6 +95,9 @@ final class Answering {
         result =
             opened.generate(
                 complete, new AnswerSink(streams, options, progress, interrupt.cancellation()));
+        if (result.finishReason() != FinishReason.CANCELLED) {
+          onResult.accept(opened, result);
+        }
       } finally {
         progress.clear();
       }

@@ -3,6 +3,7 @@ package org.parallelcomp.cli;
 import java.nio.file.Path;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.BackendInfo;
 import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.engine.BackendStatus;
 import org.parallelcomp.engine.EngineConfig;
@@ -42,6 +43,8 @@ interface EngineAccess {
     Plan plan(String preset);
 
     ModelInfo model();
+
+    BackendInfo backend();
 
     GenerationResult generate(GenerationRequest request, TokenSink sink);
 

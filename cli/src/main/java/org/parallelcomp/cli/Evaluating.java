@@ -1,7 +1,5 @@
 package org.parallelcomp.cli;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -50,21 +48,13 @@ final class Evaluating {
     try (var interrupt = new Interrupt()) {
       progress.say("loading " + config.model().getFileName());
       try (Engine engine = Engine.open(config)) {
-        Environment environment = Environment.of(engine, config, version());
+        Environment environment = Environment.of(engine, config, ParallelComp.Version.number());
         var evaluation = new Evaluation(engine, spec, environment);
         CaseLog cases = CaseLog.open(log, spec, environment);
         return evaluation.run(cases, new EvalProgress(progress), interrupt.cancellation());
       } finally {
         progress.clear();
       }
-    }
-  }
-
-  private static String version() {
-    try {
-      return ParallelComp.Version.number();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
     }
   }
 }

@@ -44,6 +44,10 @@ final class GenerateCommand implements Callable<Integer> {
     if (words.isEmpty()) {
       throw new InferenceException(ErrorCode.INVALID_TEXT, "The prompt is empty.");
     }
-    return answering.run(engine, config, opened -> GenerationRequest.prompt(words).withChat(chat));
+    return answering.run(
+        engine,
+        config,
+        opened -> GenerationRequest.prompt(words).withChat(chat),
+        (opened, result) -> {});
   }
 }

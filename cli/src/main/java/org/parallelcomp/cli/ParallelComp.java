@@ -3,6 +3,7 @@ package org.parallelcomp.cli;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Objects;
@@ -99,6 +100,7 @@ final class ParallelComp {
     var commandLine =
         new CommandLine(this)
             .addSubcommand(new AskCommand(this))
+            .addSubcommand(new ExplainCommand(this))
             .addSubcommand(new GenerateCommand(this))
             .addSubcommand(new BackendsCommand(this))
             .addSubcommand(new PoliciesCommand(this))
@@ -200,14 +202,16 @@ final class ParallelComp {
   /** The project's version, written into a resource by the build. */
   static final class Version implements IVersionProvider {
     @Override
-    public String[] getVersion() throws IOException {
+    public String[] getVersion() {
       return new String[] {"parallelcomp " + number(), "Java " + Runtime.version()};
     }
 
-    static String number() throws IOException {
+    static String number() {
       var properties = new Properties();
       try (InputStream stream = Version.class.getResourceAsStream("version.properties")) {
         properties.load(Objects.requireNonNull(stream, "version.properties"));
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
       }
       return properties.getProperty("version");
     }

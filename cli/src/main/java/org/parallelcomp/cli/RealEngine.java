@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.BackendInfo;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.policy.Plan;
@@ -68,6 +69,11 @@ final class RealEngine implements EngineAccess {
     @Override
     public ModelInfo model() {
       return engine.model();
+    }
+
+    @Override
+    public BackendInfo backend() {
+      return engine.backend();
     }
 
     @Override

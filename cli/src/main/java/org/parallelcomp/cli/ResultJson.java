@@ -9,6 +9,9 @@ import org.parallelcomp.engine.Figures;
 import org.parallelcomp.engine.GenerationResult;
 import org.parallelcomp.engine.PromptForm;
 import org.parallelcomp.engine.Sampling;
+import org.parallelcomp.engine.Trace;
+import org.parallelcomp.report.AttentionProfile;
+import org.parallelcomp.report.Explanation;
 
 /** A result as one JSON object. The names are part of the command's contract. */
 final class ResultJson {
@@ -31,7 +34,48 @@ final class ResultJson {
     result.tokenIds().forEach(id -> tokens.add((int) id));
     ArrayNode warnings = root.putArray("warnings");
     result.warnings().forEach(warnings::add);
+    if (result.trace() != null) {
+      put(root.putObject("trace"), result.trace());
+    }
     return root;
+  }
+
+  private static void put(ObjectNode node, Trace trace) {
+    ArrayNode chunks = node.putArray("chunks");
+    for (Trace.ChunkTrace chunk : trace.chunks()) {
+      ObjectNode of = chunks.addObject();
+      of.put("chunk", chunk.chunk());
+      of.put("fromChar", trace.fromChar()[chunk.fromToken()]);
+      of.put("toChar", trace.toChar()[chunk.toToken() - 1]);
+      of.put("tokens", chunk.toToken() - chunk.fromToken());
+      Json.put(of, "score", chunk.score());
+      Json.put(of, "selfInformation", chunk.selfInformation());
+      of.put("kept", chunk.kept());
+    }
+    Explanation explanation = Explanation.of(trace);
+    node.put("contextTokens", explanation.contextTokens());
+    ArrayNode layers = node.putArray("layers");
+    for (Explanation.Layer layer : explanation.layers()) {
+      ObjectNode of = layers.addObject();
+      ArrayNode kept = of.putArray("keptTokens");
+      layer.keptTokens().forEach(tokens -> kept.add((int) tokens));
+      ArrayNode attention = of.putArray("attention");
+      layer.attention().forEach(profile -> put(attention.addObject(), profile));
+    }
+  }
+
+  private static void put(ObjectNode node, AttentionProfile profile) {
+    node.put("stage", Json.word(profile.stage()));
+    node.put("bias", Json.word(profile.bias()));
+    node.put("windowTokens", profile.windowTokens());
+    node.put("prefix", profile.prefix());
+    node.put("sink", profile.sink());
+    node.put("middle", profile.middle());
+    node.put("recent", profile.recent());
+    node.put("query", profile.query());
+    node.put("sinkDensity", profile.sinkDensity());
+    node.put("middleDensity", profile.middleDensity());
+    node.put("recentDensity", profile.recentDensity());
   }
 
   private static void put(ObjectNode node, Citation citation) {

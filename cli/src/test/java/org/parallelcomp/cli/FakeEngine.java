@@ -2,6 +2,7 @@ package org.parallelcomp.cli;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -9,6 +10,7 @@ import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.Availability.Reason;
 import org.parallelcomp.api.backend.Availability.Unusable;
 import org.parallelcomp.api.backend.Availability.Usable;
+import org.parallelcomp.api.backend.BackendInfo;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.policy.Parameter;
@@ -27,10 +29,13 @@ import org.parallelcomp.engine.FinishReason;
 import org.parallelcomp.engine.GenerationRequest;
 import org.parallelcomp.engine.GenerationResult;
 import org.parallelcomp.engine.ModelInfo;
+import org.parallelcomp.engine.PassTrace;
+import org.parallelcomp.engine.PassTrace.LayerTrace;
 import org.parallelcomp.engine.PolicyCatalog;
 import org.parallelcomp.engine.Progress;
 import org.parallelcomp.engine.PromptForm;
 import org.parallelcomp.engine.TokenSink;
+import org.parallelcomp.engine.Trace;
 
 /** Stands where the engine stands: notes what it is asked, answers from its fields. */
 final class FakeEngine implements EngineAccess {
@@ -186,7 +191,27 @@ final class FakeEngine implements EngineAccess {
         "needle-6m",
         "cpu-vector",
         List.of("The text is short."),
-        null);
+        request.traced() ? trace() : null);
+  }
+
+  /** Two tokens of {@link #TEXT} in two chunks, of which one layer with two heads kept one. */
+  private static Trace trace() {
+    var second = new BitSet();
+    second.set(1);
+    var layer =
+        new LayerTrace(
+            1,
+            new float[][] {{.25f, 0, .5f, .25f}, {.25f, 0, .5f, .25f}},
+            List.of(second, second),
+            List.of(second, new BitSet()));
+    return new Trace(
+        List.of(
+            new Trace.ChunkTrace(0, 0, 1, -2, 2, false),
+            new Trace.ChunkTrace(1, 1, 2, -0.25, 0.25, true)),
+        new int[] {0, 27},
+        new int[] {27, TEXT.length()},
+        List.of(),
+        new PassTrace(1, new int[] {0, 1}, 1, List.of(layer)));
   }
 
   private final class FakeOpened implements Opened {
@@ -198,6 +223,11 @@ final class FakeEngine implements EngineAccess {
     @Override
     public ModelInfo model() {
       return inspect(Path.of(""));
+    }
+
+    @Override
+    public BackendInfo backend() {
+      return new BackendInfo("cpu-vector", "a processor", 2, 1L << 34, 1L << 33, Map.of("a", "b"));
     }
 
     @Override

@@ -3,6 +3,7 @@ package org.parallelcomp.cli;
 import java.nio.file.Path;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.BackendInfo;
 import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.engine.BackendStatus;
 import org.parallelcomp.engine.EngineConfig;
@@ -35,6 +36,11 @@ final class SlowAnswer implements EngineAccess {
       @Override
       public ModelInfo model() {
         return inspect(config.model());
+      }
+
+      @Override
+      public BackendInfo backend() {
+        throw new UnsupportedOperationException();
       }
 
       @Override

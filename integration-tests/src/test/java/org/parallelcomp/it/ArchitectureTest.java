@@ -84,12 +84,19 @@ class ArchitectureTest {
         "org.parallelcomp.engine",
         "com.fasterxml.jackson..",
         "org.knowm.xchart.."),
+    REPORT(
+        "org.parallelcomp.report..",
+        10,
+        "org.parallelcomp.api..",
+        "org.parallelcomp.engine",
+        "com.samskivert.mustache.."),
     CLI(
         "org.parallelcomp.cli..",
         25,
         "org.parallelcomp.api..",
         "org.parallelcomp.engine",
         "org.parallelcomp.eval..",
+        "org.parallelcomp.report..",
         "org.parallelcomp.models..",
         "picocli..",
         "com.fasterxml.jackson..",
@@ -199,11 +206,11 @@ class ArchitectureTest {
   void noTensorTypeInTheCommand() {
     noClasses()
         .that()
-        .resideInAPackage(Module.CLI.packages)
+        .resideInAnyPackage(Module.CLI.packages, Module.REPORT.packages)
         .should()
         .dependOnClassesThat()
         .resideInAnyPackage("org.parallelcomp.api.tensor..", "org.parallelcomp.api.cache..")
-        .because("the command speaks of texts, plans and results only")
+        .because("the command and its page speak of texts, plans and results only")
         .check(ALL);
   }
 

@@ -89,6 +89,17 @@ class LaunchTest {
     assertEquals(List.of(), warningsOf(outcome, "native"), "native access was granted");
   }
 
+  /** The template looks into a package that is open to its library alone. */
+  @ParameterizedTest
+  @EnumSource
+  void explainsOnAPage(Way way) throws IOException {
+    Path page = folder.resolve(way + ".html");
+    String answer = done(way.run("explain", "-q", "--text", text, "-o", page.toString(), QUESTION));
+
+    assertEquals("in the lighthouse\n", answer.replace(System.lineSeparator(), "\n"));
+    assertTrue(Files.readString(page).contains("<h1>" + QUESTION + "</h1>"));
+  }
+
   @ParameterizedTest
   @EnumSource
   void saysWhatItIsAndWhatItRunsOn(Way way) {
