@@ -37,6 +37,11 @@ public record AttendSequence(
     }
   }
 
+  /** Returns the end (exclusive) of the tokens that one of the rows sees in a kv head. */
+  public int visibleEnd(int kvHead, int row) {
+    return causal ? toToken[kvHead] - rows + row + 1 : toToken[kvHead];
+  }
+
   /** Returns the sequence whose rows were appended to the layer last and see all that is in it. */
   public static AttendSequence causal(int firstRow, int rows, KvLayer layer) {
     return new AttendSequence(

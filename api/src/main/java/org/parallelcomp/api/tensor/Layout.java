@@ -61,6 +61,31 @@ public final class Layout {
     return at;
   }
 
+  /** Returns the number of rows: of index tuples over all axes but the innermost. */
+  public long rows() {
+    long rows = 1;
+    for (int axis = 0; axis < shape.rank() - 1; axis++) {
+      rows *= shape.dim(axis);
+    }
+    return rows;
+  }
+
+  /**
+   * Returns the storage element of a row's first number. Its others follow at the distance {@code
+   * stride(-1)}.
+   *
+   * @param row the row, in row-major order of the index
+   */
+  public long rowOffset(long row) {
+    long at = offset;
+    long rest = row;
+    for (int axis = shape.rank() - 2; axis >= 0; axis--) {
+      at += rest % shape.dim(axis) * strides[axis];
+      rest /= shape.dim(axis);
+    }
+    return at;
+  }
+
   /** Returns whether the elements lie without gaps in row-major order. */
   public boolean isContiguous() {
     long stride = 1;
@@ -94,6 +119,41 @@ public final class Layout {
       return new Layout(target, offset, denseStrides(target));
     }
     return new Layout(target, offset, stridesAcrossGaps(target));
+  }
+
+  /**
+   * Returns the layout with its axes in another order.
+   *
+   * @param axes which old axis each new one is, outermost first
+   */
+  public Layout permute(int... axes) {
+    long[] dims = new long[axes.length];
+    long[] permuted = new long[axes.length];
+    for (int axis = 0; axis < axes.length; axis++) {
+      dims[axis] = shape.dim(axes[axis]);
+      permuted[axis] = strides[axes[axis]];
+    }
+    return new Layout(Shape.of(dims), offset, permuted);
+  }
+
+  /**
+   * Returns the layout in which extents of 1 and missing outer axes are repeated, without moving
+   * any element: the distance between the repetitions is 0.
+   *
+   * @param target a shape with the same extents, aligned at the innermost axis, but where they are
+   *     1
+   * @throws IllegalArgumentException if the extents differ
+   */
+  public Layout broadcast(Shape target) {
+    long[] repeated = new long[target.rank()];
+    int added = target.rank() - shape.rank();
+    for (int axis = 0; axis < shape.rank(); axis++) {
+      if (added < 0 || (shape.dim(axis) != 1 && shape.dim(axis) != target.dim(added + axis))) {
+        throw new IllegalArgumentException("cannot repeat " + shape + " to " + target);
+      }
+      repeated[added + axis] = shape.dim(axis) == 1 ? 0 : strides[axis];
+    }
+    return new Layout(target, offset, repeated);
   }
 
   /** Matches groups of old axes to groups of new ones; a group may only join gapless axes. */

@@ -3,11 +3,11 @@ package org.parallelcomp.conformance.reference;
 import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.Arguments;
 import org.parallelcomp.api.backend.AttendSequence;
 import org.parallelcomp.api.backend.AttentionOps;
 import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.evidence.HeadReduction;
-import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 
 /** Attention, one query of one head after another. */
@@ -26,12 +26,6 @@ final class ReferenceAttentionOps implements AttentionOps {
     return products;
   }
 
-  /** The end of the tokens that a row of a sequence sees. */
-  private static int visibleEnd(AttendSequence sequence, int kvHead, int row) {
-    int end = sequence.toToken()[kvHead];
-    return sequence.causal() ? end - sequence.rows() + row + 1 : end;
-  }
-
   @Override
   public void attend(
       Tensor out,
@@ -42,16 +36,7 @@ final class ReferenceAttentionOps implements AttentionOps {
     int tokens = queries.shape().intDim(0);
     int queryHeads = queries.shape().intDim(1);
     int dim = queries.shape().intDim(2);
-    Require.fits(
-        out.shape().equals(queries.shape())
-            && (logSumExp == null || logSumExp.shape().equals(Shape.of(queryHeads, tokens))),
-        "attend",
-        out,
-        logSumExp,
-        queries);
-    for (AttendSequence sequence : sequences) {
-      requireFit(queries, sequence);
-    }
+    Arguments.requireAttend(out, logSumExp, queries, sequences);
     double[] q = ReferenceTensor.read(queries);
     double[] y = new double[q.length];
     double[] lse = new double[queryHeads * tokens];
@@ -65,7 +50,7 @@ final class ReferenceAttentionOps implements AttentionOps {
           int h = g / (queryHeads / layer.kvHeads());
           int from = sequence.fromToken()[h];
           int firstKey = layer.firstSlot(h) + from;
-          int count = visibleEnd(sequence, h, row) - from;
+          int count = sequence.visibleEnd(h, row) - from;
           int at = (token * queryHeads + g) * dim;
           double[] s = products(q, at, k, firstKey, count, dim, scale);
           double max = maximum(s);
@@ -86,18 +71,6 @@ final class ReferenceAttentionOps implements AttentionOps {
     }
   }
 
-  private static void requireFit(Tensor queries, AttendSequence sequence) {
-    KvLayer layer = sequence.layer();
-    Require.fits(
-        queries.shape().dim(1) % layer.kvHeads() == 0
-            && queries.shape().dim(2) == layer.headDim()
-            && sequence.firstRow() >= 0
-            && sequence.firstRow() + sequence.rows() <= queries.shape().dim(0),
-        "attention of " + layer.kvHeads() + " kv heads",
-        queries,
-        layer.keys());
-  }
-
   private static double maximum(double[] values) {
     double max = Double.NEGATIVE_INFINITY;
     for (double value : values) {
@@ -115,21 +88,7 @@ final class ReferenceAttentionOps implements AttentionOps {
     int tokens = out.shape().intDim(0);
     int queryHeads = out.shape().intDim(1);
     int dim = out.shape().intDim(2);
-    Require.holds(
-        !partialOuts.isEmpty() && partialOuts.size() == partialLogSumExps.size(),
-        partialOuts.size()
-            + " partial outputs and "
-            + partialLogSumExps.size()
-            + " log-sum-exps cannot be merged.");
-    for (int p = 0; p < partialOuts.size(); p++) {
-      Require.fits(
-          partialOuts.get(p).shape().equals(out.shape())
-              && partialLogSumExps.get(p).shape().equals(Shape.of(queryHeads, tokens)),
-          "a merge",
-          out,
-          partialOuts.get(p),
-          partialLogSumExps.get(p));
-    }
+    Arguments.requireMergePartial(out, logSumExp, partialOuts, partialLogSumExps);
     List<double[]> outs = partialOuts.stream().map(ReferenceTensor::read).toList();
     List<double[]> lses = partialLogSumExps.stream().map(ReferenceTensor::read).toList();
     double[] y = new double[tokens * queryHeads * dim];
@@ -179,17 +138,9 @@ final class ReferenceAttentionOps implements AttentionOps {
     KvLayer layer = sequence.layer();
     int group = queryHeads / layer.kvHeads();
     int measured = toToken - fromToken;
-    requireFit(queries, sequence);
     int reducedHeads = reduction == HeadReduction.NONE ? queryHeads : layer.kvHeads();
-    Require.fits(
-        mass.shape().equals(Shape.of(reducedHeads, measured))
-            && logSumExp.shape().equals(Shape.of(queryHeads, tokens))
-            && windowQueries >= 1
-            && windowQueries <= sequence.rows(),
-        "the mass of " + windowQueries + " of " + sequence.rows() + " queries",
-        mass,
-        logSumExp,
-        queries);
+    Arguments.requireAttentionMass(
+        mass, queries, logSumExp, sequence, windowQueries, fromToken, toToken, reduction);
     double[] q = ReferenceTensor.read(queries);
     double[] lse = ReferenceTensor.read(logSumExp);
     double[] k = ReferenceTensor.read(layer.keys());
@@ -199,7 +150,7 @@ final class ReferenceAttentionOps implements AttentionOps {
       for (int row = sequence.rows() - windowQueries; row < sequence.rows(); row++) {
         int token = sequence.firstRow() + row;
         int from = Math.max(fromToken, sequence.fromToken()[h]);
-        int to = Math.min(toToken, visibleEnd(sequence, h, row));
+        int to = Math.min(toToken, sequence.visibleEnd(h, row));
         int at = (token * queryHeads + g) * dim;
         int count = Math.max(0, to - from);
         double[] s = products(q, at, k, layer.firstSlot(h) + from, count, dim, scale);

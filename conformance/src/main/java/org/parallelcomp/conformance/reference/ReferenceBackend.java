@@ -60,28 +60,13 @@ public final class ReferenceBackend implements Backend {
 
   @Override
   public Tensor load(MemoryScope scope, FileRegion region, DType dtype, Shape shape) {
-    if (region.sizeBytes() != dtype.bytes(shape.elements())) {
-      throw new InferenceException(
-          ErrorCode.CORRUPT_FILE,
-          region.sizeBytes() + " bytes do not hold " + dtype + " " + shape + ".");
-    }
+    region.requireHolds(dtype, shape);
     double[] elements = Decoding.decode(dtype, read(region));
     return ReferenceScope.of(scope).tensor(dtype, shape, elements, true);
   }
 
   private static ByteBuffer read(FileRegion region) {
     try (FileChannel file = FileChannel.open(region.file())) {
-      if (file.size() < Math.addExact(region.offsetBytes(), region.sizeBytes())) {
-        throw new InferenceException(
-            ErrorCode.FILE_NOT_READABLE,
-            "The file "
-                + region.file()
-                + " has "
-                + file.size()
-                + " bytes, not the "
-                + (region.offsetBytes() + region.sizeBytes())
-                + " that its tensors need.");
-      }
       ByteBuffer bytes = ByteBuffer.allocate(Math.toIntExact(region.sizeBytes()));
       while (bytes.hasRemaining()
           && file.read(bytes, region.offsetBytes() + bytes.position()) >= 0) {}

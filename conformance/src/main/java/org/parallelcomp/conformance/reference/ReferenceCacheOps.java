@@ -1,6 +1,7 @@
 package org.parallelcomp.conformance.reference;
 
 import java.util.stream.IntStream;
+import org.parallelcomp.api.backend.Arguments;
 import org.parallelcomp.api.backend.CacheOps;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.Rope;
@@ -26,17 +27,7 @@ final class ReferenceCacheOps implements CacheOps {
   @Override
   public void append(KvLayer layer, Tensor keys, Tensor values, Tensor positions) {
     int added = keys.shape().intDim(0);
-    Require.fits(
-        keys.shape().equals(Shape.of(added, layer.kvHeads(), layer.headDim()))
-            && values.shape().equals(keys.shape())
-            && positions.shape().equals(Shape.of(added)),
-        "append",
-        keys,
-        values,
-        positions);
-    for (int h = 0; h < layer.kvHeads(); h++) {
-      Require.room(layer, h, added);
-    }
+    layer.requireAppendable(keys, values, positions);
     // Read before anything is said to be there.
     ReferenceTensor.read(keys);
     ReferenceTensor.read(values);
@@ -67,22 +58,7 @@ final class ReferenceCacheOps implements CacheOps {
   public KvLayer compact(
       MemoryScope scope, KvLayer source, int fromToken, TokenSelection selection) {
     int[] kept = selection.keptTokens();
-    Require.holds(
-        kept.length == source.kvHeads(),
-        "A selection of " + kept.length + " heads does not fit " + source.kvHeads() + ".");
-    for (int h = 0; h < kept.length; h++) {
-      Require.holds(
-          fromToken >= 0 && fromToken + selection.tokens() <= source.tokens(h),
-          "Head "
-              + h
-              + " holds "
-              + source.tokens(h)
-              + " tokens, not "
-              + selection.tokens()
-              + " from "
-              + fromToken
-              + " on.");
-    }
+    source.requireSelectable(fromToken, selection);
     KvLayer target = allocate(scope, source.keys().dtype(), kept, source.headDim());
     int[] indices = selection.indices().map(ReferenceTensor::readInts).orElse(new int[0]);
     int next = 0;
@@ -98,16 +74,7 @@ final class ReferenceCacheOps implements CacheOps {
 
   @Override
   public void concatenate(KvLayer target, KvLayer source) {
-    Require.fits(
-        target.kvHeads() == source.kvHeads()
-            && target.headDim() == source.headDim()
-            && target.keys().dtype() == source.keys().dtype(),
-        "concatenate",
-        target.keys(),
-        source.keys());
-    for (int h = 0; h < target.kvHeads(); h++) {
-      Require.room(target, h, source.tokens(h));
-    }
+    target.requireConcatenable(source);
     for (int h = 0; h < target.kvHeads(); h++) {
       int from = target.tokens(h);
       target.setTokens(h, from + source.tokens(h));
@@ -119,14 +86,7 @@ final class ReferenceCacheOps implements CacheOps {
 
   @Override
   public void rerotate(KvLayer layer, int firstPosition, Rope rope) {
-    Require.holds(
-        firstPosition >= 0 && firstPosition + layer.maxTokens() <= rope.positions(),
-        layer.maxTokens()
-            + " keys from position "
-            + firstPosition
-            + " on exceed the table's "
-            + rope.positions()
-            + ".");
+    Arguments.requireRerotate(layer, firstPosition, rope);
     var rotation = new Rotation(rope);
     for (int h = 0; h < layer.kvHeads(); h++) {
       for (int t = 0; t < layer.tokens(h); t++) {

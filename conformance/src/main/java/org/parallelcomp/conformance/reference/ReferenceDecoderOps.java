@@ -2,10 +2,10 @@ package org.parallelcomp.conformance.reference;
 
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.Arguments;
 import org.parallelcomp.api.backend.DecoderOps;
 import org.parallelcomp.api.backend.Rope;
 import org.parallelcomp.api.tensor.DType;
-import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 
 /** The operations of the decoder layers; the fused blocks are the interface's compositions. */
@@ -14,12 +14,7 @@ final class ReferenceDecoderOps implements DecoderOps {
   public void embed(Tensor out, Tensor table, Tensor tokenIds) {
     int dim = table.shape().intDim(1);
     Require.supported(table.dtype() != DType.I32, "embedding", table.dtype());
-    Require.fits(
-        out.shape().equals(Shape.of(tokenIds.shape().elements(), dim)),
-        "embed",
-        out,
-        table,
-        tokenIds);
+    Arguments.requireEmbed(out, table, tokenIds);
     double[] rows = ReferenceTensor.read(table);
     int[] ids = ReferenceTensor.readInts(tokenIds);
     double[] result = new double[ids.length * dim];
@@ -34,15 +29,7 @@ final class ReferenceDecoderOps implements DecoderOps {
     int outputDim = weight.shape().intDim(0);
     int inputDim = weight.shape().intDim(1);
     Require.supported(weight.dtype() != DType.I32, "product", weight.dtype());
-    Require.fits(
-        in.shape().dim(-1) == inputDim
-            && out.shape().equals(in.shape().with(-1, outputDim))
-            && (bias == null || bias.shape().equals(Shape.of(outputDim))),
-        "linear",
-        out,
-        weight,
-        bias,
-        in);
+    Arguments.requireLinear(out, weight, bias, in);
     double[] w = ReferenceTensor.read(weight);
     double[] x = ReferenceTensor.read(in);
     double[] b = bias == null ? new double[outputDim] : ReferenceTensor.read(bias);
@@ -61,12 +48,7 @@ final class ReferenceDecoderOps implements DecoderOps {
 
   @Override
   public void rmsNorm(Tensor out, Tensor in, Tensor weight, float epsilon) {
-    Require.fits(
-        out.shape().equals(in.shape()) && weight.shape().equals(Shape.of(in.shape().dim(-1))),
-        "rmsNorm",
-        out,
-        in,
-        weight);
+    Arguments.requireRmsNorm(out, in, weight);
     double[] x = ReferenceTensor.read(in);
     double[] w = ReferenceTensor.read(weight);
     int dim = w.length;
@@ -84,12 +66,7 @@ final class ReferenceDecoderOps implements DecoderOps {
   public void rope(Tensor inOut, Tensor positions, Rope rope) {
     int heads = inOut.shape().intDim(1);
     int headDim = inOut.shape().intDim(2);
-    Require.fits(
-        positions.shape().elements() == inOut.shape().dim(0) && rope.rotaryDims() <= headDim,
-        "rope",
-        inOut,
-        positions,
-        rope.cosines());
+    Arguments.requireRope(inOut, positions, rope);
     double[] x = ReferenceTensor.read(inOut);
     int[] at = ReferenceTensor.readInts(positions);
     var rotation = new Rotation(rope);
@@ -101,12 +78,7 @@ final class ReferenceDecoderOps implements DecoderOps {
 
   @Override
   public void swiGlu(Tensor out, Tensor gate, Tensor up) {
-    Require.fits(
-        out.shape().equals(gate.shape()) && up.shape().equals(gate.shape()),
-        "swiGlu",
-        out,
-        gate,
-        up);
+    Arguments.requireSwiGlu(out, gate, up);
     double[] g = ReferenceTensor.read(gate);
     double[] u = ReferenceTensor.read(up);
     for (int i = 0; i < g.length; i++) {
@@ -117,7 +89,7 @@ final class ReferenceDecoderOps implements DecoderOps {
 
   @Override
   public void add(Tensor inOut, Tensor term) {
-    Require.fits(inOut.shape().equals(term.shape()), "add", inOut, term);
+    Arguments.requireAdd(inOut, term);
     double[] a = ReferenceTensor.read(inOut);
     double[] b = ReferenceTensor.read(term);
     Arrays.setAll(a, i -> a[i] + b[i]);
@@ -127,13 +99,7 @@ final class ReferenceDecoderOps implements DecoderOps {
   @Override
   public void tokenLogLikelihood(Tensor out, Tensor logits, Tensor targets) {
     int vocab = logits.shape().intDim(1);
-    Require.fits(
-        out.shape().elements() == logits.shape().dim(0)
-            && targets.shape().elements() == logits.shape().dim(0),
-        "tokenLogLikelihood",
-        out,
-        logits,
-        targets);
+    Arguments.requireTokenLogLikelihood(out, logits, targets);
     double[] z = ReferenceTensor.read(logits);
     int[] target = ReferenceTensor.readInts(targets);
     double[] result = new double[target.length];

@@ -7,6 +7,7 @@ import java.util.function.DoubleBinaryOperator;
 import java.util.function.DoubleUnaryOperator;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
+import org.parallelcomp.api.backend.Arguments;
 import org.parallelcomp.api.backend.TensorOps;
 import org.parallelcomp.api.cache.TokenSelection;
 import org.parallelcomp.api.tensor.DType;
@@ -33,18 +34,6 @@ final class ReferenceTensorOps implements TensorOps {
 
   // ---- element by element ----
 
-  private static Shape broadcast(Shape a, Shape b) {
-    long[] dims = new long[Math.max(a.rank(), b.rank())];
-    for (int axis = 1; axis <= dims.length; axis++) {
-      long dimA = axis <= a.rank() ? a.dim(-axis) : 1;
-      long dimB = axis <= b.rank() ? b.dim(-axis) : 1;
-      Require.holds(
-          dimA == dimB || dimA == 1 || dimB == 1, "Cannot broadcast " + a + " and " + b + ".");
-      dims[dims.length - axis] = dimA == 1 ? dimB : dimA;
-    }
-    return Shape.of(dims);
-  }
-
   /** Returns a tensor's numbers repeated to a shape, in row-major order. */
   private static double[] expanded(Tensor a, Shape shape) {
     double[] source = ReferenceTensor.read(a);
@@ -65,7 +54,7 @@ final class ReferenceTensorOps implements TensorOps {
   }
 
   private Tensor binary(Tensor a, Tensor b, DoubleBinaryOperator operator) {
-    Shape shape = broadcast(a.shape(), b.shape());
+    Shape shape = Arguments.requireBroadcast(a.shape(), b.shape());
     double[] left = expanded(a, shape);
     double[] right = expanded(b, shape);
     return result(
@@ -126,7 +115,8 @@ final class ReferenceTensorOps implements TensorOps {
 
   @Override
   public Tensor where(Tensor mask, Tensor a, Tensor b) {
-    Shape shape = broadcast(mask.shape(), broadcast(a.shape(), b.shape()));
+    Shape shape =
+        Arguments.requireBroadcast(mask.shape(), Arguments.requireBroadcast(a.shape(), b.shape()));
     double[] choice = expanded(mask, shape);
     double[] left = expanded(a, shape);
     double[] right = expanded(b, shape);
@@ -139,15 +129,9 @@ final class ReferenceTensorOps implements TensorOps {
 
   // ---- along an axis ----
 
-  private static int axis(Tensor a, int axis) {
-    int rank = a.shape().rank();
-    Require.holds(-rank <= axis && axis < rank, "There is no axis " + axis + " of " + rank + ".");
-    return axis < 0 ? axis + rank : axis;
-  }
-
   /** Returns the tensor with an axis taken out, each line along it becoming one number. */
   private Tensor reduce(Tensor a, int axis, ToDoubleFunction<double[]> reduction) {
-    int positive = axis(a, axis);
+    int positive = Arguments.requireAxis(a, axis);
     int length = a.shape().intDim(positive);
     long[] dims = a.shape().toArray();
     int inner = (int) Arrays.stream(dims, positive + 1, dims.length).reduce(1, (x, y) -> x * y);
@@ -223,11 +207,11 @@ final class ReferenceTensorOps implements TensorOps {
 
   @Override
   public Tensor matmul(Tensor a, Tensor b) {
+    Arguments.requireMatmul(a, b);
     int rows = a.shape().intDim(-2);
     int inner = a.shape().intDim(-1);
     int columns = b.shape().intDim(-1);
-    Require.fits(b.shape().dim(-2) == inner, "matmul", a, b);
-    Shape batch = broadcast(leading(a.shape()), leading(b.shape()));
+    Shape batch = Arguments.requireBroadcast(leading(a.shape()), leading(b.shape()));
     double[] left = expanded(a, join(batch, rows, inner));
     double[] right = expanded(b, join(batch, inner, columns));
     double[] out = new double[Math.toIntExact(batch.elements()) * rows * columns];
@@ -244,10 +228,10 @@ final class ReferenceTensorOps implements TensorOps {
 
   @Override
   public Tensor choleskySolve(Tensor a, Tensor b) {
+    Arguments.requireCholeskySolve(a, b);
     int n = a.shape().intDim(-1);
     int columns = b.shape().intDim(-1);
-    Require.fits(a.shape().dim(-2) == n && b.shape().dim(-2) == n, "choleskySolve", a, b);
-    Shape batch = broadcast(leading(a.shape()), leading(b.shape()));
+    Shape batch = Arguments.requireBroadcast(leading(a.shape()), leading(b.shape()));
     double[] matrices = expanded(a, join(batch, n, n));
     double[] x = expanded(b, join(batch, n, columns));
     for (int matrix = 0; matrix < batch.elements(); matrix++) {
@@ -307,8 +291,8 @@ final class ReferenceTensorOps implements TensorOps {
 
   @Override
   public Tensor transpose(Tensor a, int axis, int otherAxis) {
-    int first = axis(a, axis);
-    int second = axis(a, otherAxis);
+    int first = Arguments.requireAxis(a, axis);
+    int second = Arguments.requireAxis(a, otherAxis);
     Shape shape = a.shape().with(first, a.shape().dim(second)).with(second, a.shape().dim(first));
     double[] values = ReferenceTensor.read(a);
     double[] out = new double[values.length];
@@ -324,17 +308,9 @@ final class ReferenceTensorOps implements TensorOps {
 
   @Override
   public Tensor concat(List<Tensor> parts, int axis) {
-    Require.holds(!parts.isEmpty(), "There is nothing to concatenate.");
+    Arguments.requireConcat(parts, axis);
     Shape first = parts.getFirst().shape();
-    int positive = axis(parts.getFirst(), axis);
-    for (Tensor part : parts) {
-      Require.fits(
-          part.dtype() == parts.getFirst().dtype()
-              && part.shape().with(positive, 0).equals(first.with(positive, 0)),
-          "concat",
-          parts.getFirst(),
-          part);
-    }
+    int positive = Arguments.requireAxis(parts.getFirst(), axis);
     Shape shape = first.with(positive, parts.stream().mapToLong(p -> p.shape().dim(axis)).sum());
     double[] out = new double[Math.toIntExact(shape.elements())];
     long offset = 0;
@@ -381,7 +357,7 @@ final class ReferenceTensorOps implements TensorOps {
   }
 
   private Tensor pool(Tensor a, int kernel, ToDoubleFunction<double[]> reduction) {
-    Require.holds(kernel >= 1 && kernel % 2 == 1, "A kernel must be odd, not " + kernel + ".");
+    Arguments.requireKernel(kernel);
     double[] values = ReferenceTensor.read(a);
     int length = a.shape().intDim(-1);
     double[] out = new double[values.length];
@@ -407,8 +383,7 @@ final class ReferenceTensorOps implements TensorOps {
 
   @Override
   public Tensor constant(Shape shape, float[] numbers) {
-    Require.holds(
-        shape.elements() == numbers.length, numbers.length + " numbers do not fill " + shape + ".");
+    Arguments.requireConstant(shape, numbers);
     return result(shape, IntStream.range(0, numbers.length).mapToDouble(i -> numbers[i]).toArray());
   }
 
@@ -419,8 +394,8 @@ final class ReferenceTensorOps implements TensorOps {
 
   @Override
   public Tensor topK(Tensor a, int count) {
+    Arguments.requireTopK(a, count);
     int length = a.shape().intDim(-1);
-    Require.holds(0 <= count && count <= length, "Cannot take " + count + " of " + length + ".");
     double[] values = ReferenceTensor.read(a);
     Shape shape = a.shape().with(-1, count);
     double[] out = new double[Math.toIntExact(shape.elements())];
@@ -450,9 +425,9 @@ final class ReferenceTensorOps implements TensorOps {
 
   @Override
   public Tensor gather(Tensor a, Tensor indices) {
+    Arguments.requireGather(a, indices);
     int length = a.shape().intDim(-1);
     int count = indices.shape().intDim(-1);
-    Require.fits(a.shape().with(-1, 0).equals(indices.shape().with(-1, 0)), "gather", a, indices);
     double[] values = ReferenceTensor.read(a);
     int[] at = ReferenceTensor.readInts(indices);
     double[] out = new double[at.length];
