@@ -426,8 +426,7 @@ abstract class CacheRules extends Rules {
           .compareOrRefuse(
               call(dtype),
               "rerotate " + dtype,
-              // One unit in the last place of BF16 is 2^-8 of a number.
-              dtype == DType.F16 ? Bound.HALF : Bound.BLOCK,
+              Bound.ofRotated(dtype),
               b -> {
                 KvLayer layer = b.layer(dtype, 2, 50, 50, 32);
                 b.cache().rerotate(layer, 100, b.rope(Rope.Style.HALF_SPLIT, 200, 32));
