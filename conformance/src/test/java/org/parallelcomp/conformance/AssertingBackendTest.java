@@ -7,11 +7,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.Test;
 import org.parallelcomp.api.backend.AttendSequence;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.BackendConfig;
 import org.parallelcomp.api.backend.BackendProvider;
+import org.parallelcomp.api.backend.DecoderOps;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.cache.TokenSelection;
@@ -19,6 +21,7 @@ import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.conformance.asserting.AssertingBackendProvider;
+import org.parallelcomp.conformance.faults.Breaking;
 import org.parallelcomp.conformance.faults.Fault;
 import org.parallelcomp.conformance.reference.ReferenceBackendProvider;
 
@@ -89,8 +92,9 @@ class AssertingBackendTest {
 
   @Test
   void anotherBackendsTensorIsFound() {
-    try (Backend other = open(new ReferenceBackendProvider())) {
-      Tensor strange = other.openScope("other").allocate(DType.F32, Shape.of(2));
+    try (Backend other = open(new ReferenceBackendProvider());
+        MemoryScope strangers = other.openScope("other")) {
+      Tensor strange = strangers.allocate(DType.F32, Shape.of(2));
       assertFound("another backend's", () -> backend.tensorOps(scope).exp(strange));
     }
   }
@@ -141,15 +145,67 @@ class AssertingBackendTest {
   }
 
   @Test
+  void scopesThatOutliveTheirBackendAreFound() {
+    Backend leaking = open(new ReferenceBackendProvider());
+    leaking.openScope("closed").close();
+    leaking.openScope("forgotten");
+    assertFound("closed before the scopes [forgotten]", leaking::close);
+    leaking.close();
+  }
+
+  /** While a call of one thread is held in the middle, another thread does what it likes. */
+  @Test
+  void threadsThatDisturbOneAnotherAreFound() throws Exception {
+    var within = new CountDownLatch(1);
+    var goOn = new CountDownLatch(1);
+    // Every call of the decoder waits in the backend until the test lets it go on.
+    BackendProvider waiting =
+        Breaking.method(
+                DecoderOps.class,
+                "add",
+                call -> {
+                  within.countDown();
+                  goOn.await();
+                  return call.honestly();
+                })
+            .get();
+    try (Backend shared = open(waiting);
+        MemoryScope own = shared.openScope("own")) {
+      Tensor sum = own.allocate(DType.F32, Shape.of(4, 6));
+      Tensor term = own.allocate(DType.F32, Shape.of(4, 6));
+      Tensor other = own.allocate(DType.F32, Shape.of(4, 6));
+      Thread thread = Thread.ofPlatform().start(() -> shared.decoder().add(sum, term));
+      try {
+        within.await();
+        assertFound(
+            "add writes F32[4, 6] while swiGlu",
+            () -> shared.decoder().swiGlu(other, other, sum.slice(0, 0, 4)));
+        assertFound(
+            "swiGlu writes F32[4, 6] while add", () -> shared.decoder().swiGlu(term, term, other));
+        assertFound(
+            "copyFromHost writes F32[1, 6] while add",
+            () -> shared.host().copyFromHost(sum.slice(0, 3, 4), new float[6]));
+        assertFound("scope own is closed while add", own::close);
+        // Reading what the other reads, and writing elsewhere, is everybody's right.
+        shared.decoder().swiGlu(other, other, term);
+      } finally {
+        goOn.countDown();
+        thread.join();
+      }
+      shared.decoder().swiGlu(term, term, sum);
+    }
+  }
+
+  @Test
   void brokenBackendsAreFoundToo() {
-    try (Backend broken = open(fault("gives the best positions in the order of their numbers"))) {
-      MemoryScope own = broken.openScope("own");
+    try (Backend broken = open(fault("gives the best positions in the order of their numbers"));
+        MemoryScope own = broken.openScope("own")) {
       Tensor scores = own.allocate(DType.F32, Shape.of(1, 5));
       broken.host().copyFromHost(scores, new float[] {0, 1, 2, 3, 4});
       assertFound("topK has", () -> broken.tensorOps(own).topK(scores, 3));
     }
-    try (Backend broken = open(fault("denies a type and serves it all the same"))) {
-      MemoryScope own = broken.openScope("own");
+    try (Backend broken = open(fault("denies a type and serves it all the same"));
+        MemoryScope own = broken.openScope("own")) {
       Tensor in = own.allocate(DType.F32, Shape.of(1, 2));
       Tensor weight = own.allocate(DType.F32, Shape.of(3, 2));
       Tensor out = own.allocate(DType.F32, Shape.of(1, 3));

@@ -4,6 +4,8 @@ import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
 import java.util.Arrays;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.AttentionOps;
 import org.parallelcomp.api.backend.Backend;
@@ -28,6 +30,8 @@ import org.parallelcomp.api.tensor.Tensor;
 final class AssertingBackend implements Backend {
   private final Backend real;
   private final CallChecks checks;
+  private final CallsAtOnce calls = new CallsAtOnce();
+  private final Set<AssertingScope> openScopes = ConcurrentHashMap.newKeySet();
   private volatile boolean closed;
 
   AssertingBackend(Backend real) {
@@ -37,6 +41,15 @@ final class AssertingBackend implements Backend {
 
   boolean isClosed() {
     return closed;
+  }
+
+  CallsAtOnce calls() {
+    return calls;
+  }
+
+  /** Forgets a scope that its owner has closed. */
+  void closed(AssertingScope scope) {
+    openScopes.remove(scope);
   }
 
   @Override
@@ -52,7 +65,9 @@ final class AssertingBackend implements Backend {
   @Override
   public MemoryScope openScope(String name) {
     Contract.require(!closed, () -> "opens the scope " + name + " of a closed backend");
-    return new AssertingScope(name, real.openScope(name), null, this);
+    var scope = new AssertingScope(name, real.openScope(name), null, this);
+    openScopes.add(scope);
+    return scope;
   }
 
   @Override
@@ -100,8 +115,12 @@ final class AssertingBackend implements Backend {
 
   @Override
   public void close() {
+    boolean first = !closed;
     closed = true;
     real.close();
+    Contract.require(
+        !first || openScopes.isEmpty(),
+        () -> "the backend is closed before the scopes " + openScopes);
   }
 
   /**
@@ -124,7 +143,8 @@ final class AssertingBackend implements Backend {
       Object operations, Method method, Object @Nullable [] given, @Nullable AssertingScope results)
       throws Throwable {
     Object[] arguments = given == null ? new Object[0] : given;
-    try (var exchange = new Exchange(this, real)) {
+    try (var exchange = new Exchange(this, real);
+        var _ = calls.begin(method, arguments)) {
       Object[] exchanged = Arrays.stream(arguments).map(exchange::inwards).toArray();
       checks.before(method, arguments);
       Object result;

@@ -12,8 +12,9 @@ import org.parallelcomp.api.backend.BackendProvider;
  *
  * <p>Checked are: tensors of this backend in open scopes, types and shapes of arguments and
  * results, token ids, positions and indices in range, outputs that overlap no input but where that
- * is allowed, numbers of tokens in caches, selections that are ascending and in range, and that
- * what is computed is also declared as supported.
+ * is allowed, numbers of tokens in caches, selections that are ascending and in range, that what is
+ * computed is also declared as supported, that no thread writes, or closes the scope of, what a
+ * call of another is using, and that all scopes are closed before their backend.
  */
 public class AssertingBackendProvider implements BackendProvider {
   private final BackendProvider real;

@@ -30,6 +30,11 @@ final class AssertingScope implements MemoryScope {
     return backend;
   }
 
+  /** Returns whether this is a scope or lies below it. */
+  boolean isWithin(AssertingScope scope) {
+    return this == scope || (parent != null && parent.isWithin(scope));
+  }
+
   boolean isClosed() {
     return closed || (parent == null ? backend.isClosed() : parent.isClosed());
   }
@@ -70,8 +75,12 @@ final class AssertingScope implements MemoryScope {
 
   @Override
   public void close() {
+    backend.calls().requireUnused(this);
     closed = true;
     real.close();
+    if (parent == null) {
+      backend.closed(this);
+    }
   }
 
   @Override

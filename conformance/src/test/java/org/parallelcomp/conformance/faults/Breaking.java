@@ -34,7 +34,7 @@ public final class Breaking {
 
   /** What stands in place of a method. */
   @FunctionalInterface
-  interface Broken {
+  public interface Broken {
     Object call(Call call) throws Exception;
   }
 
@@ -46,9 +46,9 @@ public final class Breaking {
    * @param method the method
    * @param arguments its arguments
    */
-  record Call(Backend backend, Object target, Method method, Object[] arguments) {
+  public record Call(Backend backend, Object target, Method method, Object[] arguments) {
     /** Does what the method should do. */
-    Object honestly() {
+    public Object honestly() {
       return honestly(arguments);
     }
 
@@ -122,7 +122,7 @@ public final class Breaking {
   }
 
   /** Breaks a method of the backend or of one of its families. */
-  static Supplier<BackendProvider> method(Class<?> family, String method, Broken broken) {
+  public static Supplier<BackendProvider> method(Class<?> family, String method, Broken broken) {
     return () -> opening(honest -> backend(honest, family, method, broken, scope -> scope));
   }
 
