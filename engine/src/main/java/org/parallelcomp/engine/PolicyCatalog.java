@@ -1,6 +1,8 @@
 package org.parallelcomp.engine;
 
 import java.util.List;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.error.Names;
 import org.parallelcomp.api.policy.PolicyFactory;
 import org.parallelcomp.api.policy.PolicyKind;
@@ -30,7 +32,13 @@ public record PolicyCatalog(List<PolicyFactory<?>> policies, List<Preset> preset
         .filter(preset -> preset.name().equals(name))
         .findFirst()
         .orElseThrow(
-            () -> Names.unknown("preset", name, presets.stream().map(Preset::name).toList()));
+            () ->
+                presets.isEmpty()
+                    ? new InferenceException(
+                        ErrorCode.UNKNOWN_NAME,
+                        "No preset was found; put policies on the path, such as"
+                            + " parallelcomp-core-policies.")
+                    : Names.unknown("preset", name, presets.stream().map(Preset::name).toList()));
   }
 
   @Override

@@ -37,8 +37,13 @@ final class Command {
 
   /** Runs the command on the module path. */
   static Outcome onModulePath(List<String> javaOptions, String... arguments) {
+    return onModulePath(javaOptions, List.of(Artifacts.distribution()), arguments);
+  }
+
+  /** Runs the command on a module path of folders and jars. */
+  static Outcome onModulePath(List<String> javaOptions, List<Path> path, String... arguments) {
     List<String> line = java(javaOptions);
-    line.addAll(List.of("--module-path", Artifacts.distribution().toString()));
+    line.addAll(List.of("--module-path", joined(path)));
     line.addAll(List.of("--module", "org.parallelcomp.cli/" + MAIN));
     line.addAll(List.of(arguments));
     return run(line);
@@ -46,10 +51,19 @@ final class Command {
 
   /** Runs the command on the class path. */
   static Outcome onClassPath(List<String> javaOptions, String... arguments) {
+    return onClassPath(javaOptions, List.of(Artifacts.distribution().resolve("*")), arguments);
+  }
+
+  /** Runs the command on a class path of jars and of folders that end with a star. */
+  static Outcome onClassPath(List<String> javaOptions, List<Path> path, String... arguments) {
     List<String> line = java(javaOptions);
-    line.addAll(List.of("--class-path", Artifacts.distribution() + File.separator + "*", MAIN));
+    line.addAll(List.of("--class-path", joined(path), MAIN));
     line.addAll(List.of(arguments));
     return run(line);
+  }
+
+  private static String joined(List<Path> path) {
+    return path.stream().map(Path::toString).collect(Collectors.joining(File.pathSeparator));
   }
 
   /** Runs a program among the tests on the class path of the tests. */

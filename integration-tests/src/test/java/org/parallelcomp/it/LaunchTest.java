@@ -1,7 +1,9 @@
 package org.parallelcomp.it;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
@@ -13,6 +15,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -20,6 +24,7 @@ import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.parallelcomp.api.policy.Preset;
 import org.parallelcomp.engine.Engine;
@@ -31,6 +36,8 @@ class LaunchTest {
       "It was a dark night. Mira keeps the silver key in the lighthouse. The wind blew.\n";
   private static final String QUESTION = "Where does Mira keep the silver key?";
   private static final String VECTOR = "--add-modules=jdk.incubator.vector";
+  private static final String GRANT =
+      "--enable-native-access=ai.djl.tokenizers,ai.djl.api,com.sun.jna";
   private static final String UNUSABLE =
       """
       cpu-vector: kernels on the processor's vectors (Java Vector API)
@@ -180,6 +187,134 @@ class LaunchTest {
     assertEquals(3, chosen.status());
   }
 
+  /** Each option is for something of its own: without the others the question is answered too. */
+  @Test
+  void eachOptionWorksWithoutTheOther() {
+    Command.Outcome all =
+        Command.onModulePath(
+            List.of("--add-modules=ALL-MODULE-PATH"), "ask", "-q", "--text", text, QUESTION);
+    assertEquals("in the lighthouse\n", done(all));
+    assertTrue(
+        warningsOf(all, "native").stream()
+            .anyMatch(w -> w.contains("Use --enable-native-access=ai.djl.tokenizers")),
+        all.warnings().toString());
+    Command.Outcome granted =
+        Command.onModulePath(List.of(GRANT), "ask", "-q", "--text", text, QUESTION);
+    assertEquals("in the lighthouse\n", done(granted));
+    assertEquals(List.of(), warningsOf(granted, "native"));
+  }
+
+  /** As a later Java will do unasked. */
+  @Test
+  void whereNativeAccessIsRefusedItSaysWhatToGrant() {
+    String refuse = "--illegal-native-access=deny";
+    Command.Outcome onModulePath =
+        Command.onModulePath(List.of(refuse), "ask", "-q", "--text", text, QUESTION);
+    assertEquals(
+        "parallelcomp: The native tokenizers library may not be loaded; start java with"
+            + " --enable-native-access=ai.djl.tokenizers,ai.djl.api,com.sun.jna.\n",
+        onModulePath.err());
+    assertEquals(5, onModulePath.status());
+    Command.Outcome onClassPath =
+        Command.onClassPath(List.of(refuse, VECTOR), "ask", "-q", "--text", text, QUESTION);
+    assertEquals(
+        "parallelcomp: The native tokenizers library may not be loaded; start java with"
+            + " --enable-native-access=ALL-UNNAMED.\n",
+        onClassPath.err());
+    assertEquals(5, onClassPath.status());
+
+    Command.Outcome grantedAll =
+        Command.onModulePath(List.of(refuse, GRANT), "ask", "-q", "--text", text, QUESTION);
+    assertEquals("in the lighthouse\n", done(grantedAll));
+  }
+
+  /**
+   * A backend that must not call its library is one that cannot run, and no fault of the others.
+   */
+  @Test
+  void aBackendWithoutNativeAccessSaysWhatToGrant() {
+    Path cuda = Artifacts.jars().get("parallelcomp-backend-cuda-ffm");
+    String sentence =
+        """
+        cuda-ffm: NVIDIA devices (CUDA through Java's foreign functions)
+          not usable here:
+          - it may not call native code
+            remedy: start java with --enable-native-access=%s
+        """;
+    String refuse = "--illegal-native-access=deny";
+    String onModulePath =
+        done(Command.onModulePath(List.of(refuse), List.of(dist(), cuda), "backends"));
+    assertTrue(
+        onModulePath.contains(sentence.formatted("org.parallelcomp.backend.cuda.ffm")),
+        onModulePath);
+    assertTrue(onModulePath.contains("\n  usable, score 50: "), onModulePath);
+    String onClassPath =
+        done(
+            Command.onClassPath(
+                List.of(refuse, VECTOR), List.of(dist().resolve("*"), cuda), "backends"));
+    assertTrue(onClassPath.contains(sentence.formatted("ALL-UNNAMED")), onClassPath);
+    assertTrue(onClassPath.contains("\n  usable, score 50: "), onClassPath);
+
+    for (Command.Outcome granted :
+        List.of(
+            Command.onModulePath(
+                List.of(refuse, "--enable-native-access=org.parallelcomp.backend.cuda.ffm"),
+                List.of(dist(), cuda),
+                "backends"),
+            Command.onClassPath(
+                List.of(refuse, VECTOR, "--enable-native-access=ALL-UNNAMED"),
+                List.of(dist().resolve("*"), cuda),
+                "backends"))) {
+      assertFalse(done(granted).contains("it may not call native code"), granted.out());
+      assertTrue(granted.out().contains("cuda-ffm: "), granted.out());
+      assertEquals(List.of(), warningsOf(granted, "native"));
+    }
+  }
+
+  private static Path dist() {
+    return Artifacts.distribution();
+  }
+
+  /** Returns a folder of the command's jars but those of an artifact. */
+  private static Path without(String artifact) throws IOException {
+    Path rest = Files.createTempDirectory(folder, "without");
+    String missing = Artifacts.jars().get(artifact).getFileName().toString();
+    boolean found = false;
+    try (var jars = Files.list(dist())) {
+      for (Path jar : jars.toList()) {
+        if (jar.getFileName().toString().equals(missing)) {
+          found = true;
+        } else {
+          Files.copy(jar, rest.resolve(jar.getFileName()));
+        }
+      }
+    }
+    assertTrue(found, missing + " is not in " + dist());
+    return rest;
+  }
+
+  /** What is found at run time may be missing; then the sentence names what to put there. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          parallelcomp-backend-cpu-vector | 3 | No backend was found; put one on the module path, such as parallelcomp-backend-cpu-vector.
+          parallelcomp-core-policies      | 2 | No preset was found; put policies on the path, such as parallelcomp-core-policies.
+          """)
+  void aMissingArtifactIsNamed(String artifact, int status, String sentence) throws IOException {
+    Path rest = without(artifact);
+    for (Command.Outcome outcome :
+        List.of(
+            Command.onModulePath(List.of(), List.of(rest), "ask", "--text", text, QUESTION),
+            Command.onClassPath(
+                List.of(VECTOR), List.of(rest.resolve("*")), "ask", "--text", text, QUESTION))) {
+      assertEquals("parallelcomp: " + sentence + "\n", outcome.err());
+      assertEquals("", outcome.out());
+      assertEquals(status, outcome.status());
+    }
+  }
+
   /** The kit lies beside the command, not on its path. */
   @Test
   void theConformanceKitRunsOnBothPaths() {
@@ -216,6 +351,66 @@ class LaunchTest {
     assertEquals(0, version.status());
     int feature = Integer.parseInt(version.out().replaceFirst("(?s)^\\S+ (\\d+).*", "$1"));
     assertTrue(feature >= 25, version.out());
+  }
+
+  @Test
+  @DisabledOnOs(value = OS.WINDOWS, disabledReason = "The launcher is a shell script")
+  void theLauncherRefusesAJdkThatIsTooOld() throws IOException {
+    Path old = Files.createDirectories(folder.resolve("jdk-24"));
+    Files.writeString(old.resolve("release"), "JAVA_VERSION=\"24.0.2\"\n");
+    Path compiler = Files.createDirectories(old.resolve("bin")).resolve("javac");
+    Files.writeString(compiler, "#!/bin/sh\n");
+    assertTrue(compiler.toFile().setExecutable(true));
+    for (Path home : List.of(old, folder.resolve("no-jdk"))) {
+      Command.Outcome outcome =
+          Command.run(
+              List.of("env", "PARALLELCOMP_JAVA_HOME=" + home, "../parallelcomp", "backends"));
+      assertEquals(
+          "parallelcomp: PARALLELCOMP_JAVA_HOME, "
+              + home
+              + ", is not a JDK of version 25 or newer.\n",
+          outcome.err());
+      assertEquals("", outcome.out());
+      assertEquals(2, outcome.status());
+    }
+  }
+
+  /** An older Java cannot run a line of ours; what it says must at least name the version. */
+  @Test
+  void anOlderJavaNamesTheVersion() throws IOException {
+    Path older = olderJava();
+    assumeTrue(older != null, "no older Java is installed here");
+    Command.Outcome jar =
+        Command.run(
+            List.of(
+                older.toString(),
+                "-jar",
+                Artifacts.jars().get("parallelcomp-cli").toString(),
+                "--version"));
+    assertTrue(jar.err().contains("UnsupportedClassVersionError"), jar.err());
+    assertTrue(jar.err().contains("class file version 69.0"), jar.err());
+    assertEquals(1, jar.status());
+  }
+
+  private static @Nullable Path olderJava() throws IOException {
+    Path homes = Path.of("/usr/lib/jvm");
+    if (!Files.isDirectory(homes)) {
+      return null;
+    }
+    try (var all = Files.list(homes)) {
+      for (Path home : all.toList()) {
+        Path release = home.resolve("release");
+        Path java = home.resolve("bin/java");
+        if (Files.isReadable(release)
+            && Files.isExecutable(java)
+            && Pattern.compile("JAVA_VERSION=\"(9|1\\d|2[0-4])\\b")
+                .matcher(Files.readString(release))
+                .find()) {
+          return java;
+        }
+      }
+    }
+    return null;
   }
 
   /** Returns standard output of a command that did what it was told, without a word beside it. */

@@ -54,7 +54,7 @@ public final class BackendRegistry {
         found.add(
             new Found(
                 provider,
-                new BackendStatus(provider.id(), provider.summary(), provider.probe(), origin)));
+                new BackendStatus(provider.id(), provider.summary(), probe(provider), origin)));
       }
     } catch (ServiceConfigurationError e) {
       throw new InferenceException(
@@ -62,6 +62,35 @@ public final class BackendRegistry {
     }
     found.sort(Comparator.comparingInt((Found f) -> -score(f)).thenComparing(f -> f.provider.id()));
     return new BackendRegistry(List.copyOf(found));
+  }
+
+  /** A probe must not throw; one that does all the same must not hide the other backends. */
+  private static Availability probe(BackendProvider provider) {
+    try {
+      return provider.probe();
+    } catch (RuntimeException | LinkageError e) {
+      LOG.log(System.Logger.Level.DEBUG, () -> "The probe of " + provider.id() + " failed.", e);
+      Module module = provider.getClass().getModule();
+      return new Availability.Unusable(
+          List.of(
+              isDeniedNativeAccess(e)
+                  ? new Availability.Reason(
+                      "it may not call native code",
+                      "start java with --enable-native-access="
+                          + (module.isNamed() ? module.getName() : "ALL-UNNAMED"))
+                  : new Availability.Reason(
+                      "its probe failed: " + e, "report this to the backend's authors")));
+    }
+  }
+
+  /** Where a class could not be initialised for it, later failures tell the cause in words only. */
+  private static boolean isDeniedNativeAccess(Throwable failure) {
+    for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+      if (cause.toString().contains(IllegalCallerException.class.getName())) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private static int score(Found found) {

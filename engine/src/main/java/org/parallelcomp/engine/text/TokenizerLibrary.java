@@ -28,16 +28,35 @@ final class TokenizerLibrary {
       LibUtils.checkStatus();
       return TokenizersLibrary.LIB;
     } catch (RuntimeException | LinkageError e) {
+      for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+        if (cause.toString().contains(IllegalCallerException.class.getName())) {
+          throw deniedNativeAccess(e);
+        }
+      }
       throw new InferenceException(
           ErrorCode.DEVICE_FAILURE,
           "The native tokenizers library cannot be loaded here ("
               + System.getProperty("os.name")
               + ", "
               + System.getProperty("os.arch")
-              + "): "
+              + ": "
               + e.getMessage()
-              + ".",
+              + ").",
           e);
     }
+  }
+
+  /** Java was told to refuse what it would only warn of. */
+  private static InferenceException deniedNativeAccess(Throwable failure) {
+    String modules =
+        LibUtils.class.getModule().isNamed()
+            ? "ai.djl.tokenizers,ai.djl.api,com.sun.jna"
+            : "ALL-UNNAMED";
+    return new InferenceException(
+        ErrorCode.DEVICE_FAILURE,
+        "The native tokenizers library may not be loaded; start java with --enable-native-access="
+            + modules
+            + ".",
+        failure);
   }
 }
