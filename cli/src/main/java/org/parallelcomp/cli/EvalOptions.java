@@ -71,11 +71,20 @@ final class EvalOptions {
       description = "The most tokens of an answer. Default: what the task says.")
   private int maxTokens;
 
+  @Option(
+      names = "--no-times",
+      description = "Leaves times out of the files, for a machine that does other work meanwhile.")
+  private boolean noTimes;
+
   @Option(names = "--no-progress", description = "Shows no progress on standard error.")
   private boolean noProgress;
 
   ModelOptions model() {
     return model;
+  }
+
+  boolean times() {
+    return !noTimes;
   }
 
   Path out() {

@@ -12,6 +12,7 @@ import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.engine.EngineConfig;
 import org.parallelcomp.eval.Difference;
 import org.parallelcomp.eval.EvalResult;
+import org.parallelcomp.eval.FileFact;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -91,16 +92,13 @@ final class EvalRerunCommand implements Callable<Integer> {
   }
 
   private EngineConfig config(EvalResult before) {
-    EngineConfig config = before.environment().config().withPlugins(command.plugins());
-    if (backend != null) {
-      config = config.withBackend(backend);
-    }
-    if (model != null) {
-      config =
-          new EngineConfig(
-              model, config.backend(), config.threads(), config.backendOptions(), config.plugins());
-    }
-    return config;
+    String path = before.environment().model().path();
+    Path file =
+        model != null
+            ? model
+            : path.equals(FileFact.BUNDLED) ? command.engine().bundledModel() : Path.of(path);
+    EngineConfig config = before.environment().config(file).withPlugins(command.plugins());
+    return backend == null ? config : config.withBackend(backend);
   }
 
   private static void print(Streams streams, String prefix, List<Difference> differences) {

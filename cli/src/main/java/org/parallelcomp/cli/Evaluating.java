@@ -3,6 +3,7 @@ package org.parallelcomp.cli;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.engine.Engine;
 import org.parallelcomp.engine.EngineConfig;
 import org.parallelcomp.eval.CaseLog;
@@ -36,8 +37,9 @@ final class Evaluating {
           .println("parallelcomp: Interrupted; the same command goes on where this one was.");
       return ExitStatus.INTERRUPTED;
     }
-    List<Path> files = ResultFiles.write(result.get(), options.out(), name);
-    streams.out().print(ResultFiles.markdown(result.get()));
+    EvalResult shown = options.times() ? result.get() : result.get().withoutTimes();
+    List<Path> files = ResultFiles.write(shown, options.out(), name);
+    streams.out().print(ResultFiles.markdown(shown));
     streams.out().println();
     files.forEach(file -> streams.out().println("wrote " + file));
     return 0;
@@ -48,7 +50,7 @@ final class Evaluating {
     try (var interrupt = new Interrupt()) {
       progress.say("loading " + config.model().getFileName());
       try (Engine engine = Engine.open(config)) {
-        Environment environment = Environment.of(engine, config, ParallelComp.Version.number());
+        Environment environment = Environment.of(engine, config, bundled(config), ParallelComp.Version.number());
         var evaluation = new Evaluation(engine, spec, environment);
         CaseLog cases = CaseLog.open(log, spec, environment);
         return evaluation.run(cases, new EvalProgress(progress), interrupt.cancellation());
@@ -56,5 +58,10 @@ final class Evaluating {
         progress.clear();
       }
     }
+  }
+
+  /** The file of the bundled model, asked for only where it may be the one. */
+  private @Nullable Path bundled(EngineConfig config) {
+    return config.model().isAbsolute() ? command.engine().bundledModel() : null;
   }
 }

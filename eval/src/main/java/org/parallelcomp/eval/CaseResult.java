@@ -25,8 +25,8 @@ import org.jspecify.annotations.Nullable;
  * @param keptChunks chunks that the answer was decoded from
  * @param keptBytes keys and values that the answer was decoded from
  * @param fullBytes keys and values of the text without eviction
- * @param prefillSeconds time until the question had been read
- * @param decodeSeconds time from the first answer token on
+ * @param prefillSeconds time until the question had been read, or null if it was left out
+ * @param decodeSeconds time from the first answer token on, or null likewise
  * @param answerTokens tokens of the answer
  */
 public record CaseResult(
@@ -48,10 +48,35 @@ public record CaseResult(
     int keptChunks,
     long keptBytes,
     long fullBytes,
-    double prefillSeconds,
-    double decodeSeconds,
+    @Nullable Double prefillSeconds,
+    @Nullable Double decodeSeconds,
     int answerTokens) {
   public CaseResult {
     expected = List.copyOf(expected);
+  }
+
+  CaseResult withoutTimes() {
+    return new CaseResult(
+        key,
+        method,
+        task,
+        tokens,
+        depth,
+        score,
+        nats,
+        scoredTokens,
+        divergence,
+        answer,
+        expected,
+        error,
+        finish,
+        textTokens,
+        chunks,
+        keptChunks,
+        keptBytes,
+        fullBytes,
+        null,
+        null,
+        answerTokens);
   }
 }

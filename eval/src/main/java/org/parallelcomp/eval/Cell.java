@@ -23,7 +23,7 @@ import org.jspecify.annotations.Nullable;
  * @param divergence mean divergence from full attention, or null
  * @param keptBytes mean bytes of keys and values that were kept
  * @param fullBytes mean bytes without eviction
- * @param prefillSeconds mean time until the question had been read
+ * @param prefillSeconds mean time until the question had been read, or null
  * @param decodeSecondsPerToken mean time of an answer's token behind the first, or null
  */
 public record Cell(
@@ -38,7 +38,7 @@ public record Cell(
     @Nullable Double divergence,
     long keptBytes,
     long fullBytes,
-    double prefillSeconds,
+    @Nullable Double prefillSeconds,
     @Nullable Double decodeSecondsPerToken) {
   private record Key(String method, String task, int tokens, @Nullable Double depth) {}
 
@@ -65,7 +65,8 @@ public record Cell(
             .mapToDouble(result -> result.nats() * result.scoredTokens())
             .sum();
     long decoded = counted.stream().mapToLong(r -> Math.max(0, r.answerTokens() - 1)).sum();
-    double decodeSeconds = counted.stream().mapToDouble(CaseResult::decodeSeconds).sum();
+    List<Double> decodeSeconds =
+        counted.stream().map(CaseResult::decodeSeconds).filter(Objects::nonNull).toList();
     boolean whole = errors == 0;
     return new Cell(
         key.method,
@@ -79,8 +80,10 @@ public record Cell(
         whole ? mean(counted, CaseResult::divergence) : null,
         (long) average(counted, CaseResult::keptBytes),
         (long) average(counted, CaseResult::fullBytes),
-        average(counted, CaseResult::prefillSeconds),
-        decoded == 0 ? null : decodeSeconds / decoded);
+        mean(counted, CaseResult::prefillSeconds),
+        decoded == 0 || decodeSeconds.isEmpty()
+            ? null
+            : decodeSeconds.stream().mapToDouble(Double::doubleValue).sum() / decoded);
   }
 
   private static @Nullable Double mean(

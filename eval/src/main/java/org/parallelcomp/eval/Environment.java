@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.BackendInfo;
 import org.parallelcomp.engine.Engine;
 import org.parallelcomp.engine.EngineConfig;
@@ -44,13 +45,19 @@ public record Environment(
    * Returns what an open engine is.
    *
    * @param config that the engine was opened with
+   * @param bundledModel file of the bundled model, or null where there is none
    * @param version of ParallelComp
    */
-  public static Environment of(Engine engine, EngineConfig config, String version) {
+  public static Environment of(
+      Engine engine, EngineConfig config, @Nullable Path bundledModel, String version) {
+    FileFact file = FileFact.of(config.model());
+    if (config.model().equals(bundledModel)) {
+      file = new FileFact(FileFact.BUNDLED, file.sha256());
+    }
     ModelInfo model = engine.model();
     BackendInfo backend = engine.backend();
     return new Environment(
-        FileFact.of(config.model()),
+        file,
         model.name(),
         Sha256.of(model.chatTemplate()),
         model.stopTokens(),
@@ -65,9 +72,13 @@ public record Environment(
         System.getProperty("os.name") + " " + System.getProperty("os.arch"));
   }
 
-  /** Returns a configuration that opens the same model on the same backend. */
-  public EngineConfig config() {
-    return EngineConfig.of(Path.of(model.path()))
+  /**
+   * Returns a configuration that opens a model on the same backend.
+   *
+   * @param file where the model lies now
+   */
+  public EngineConfig config(Path file) {
+    return EngineConfig.of(file)
         .withBackend(backend)
         .withThreads(threads)
         .withBackendOptions(backendOptions);

@@ -85,6 +85,12 @@ public record EvalResult(
     }
   }
 
+  /** Returns this result without times, which a machine that does other work makes worthless. */
+  public EvalResult withoutTimes() {
+    List<CaseResult> timeless = cases.stream().map(CaseResult::withoutTimes).toList();
+    return new EvalResult(format, spec, environment, plans, Cell.of(timeless), timeless);
+  }
+
   /** Writes a file. */
   public void write(Path file) {
     try {

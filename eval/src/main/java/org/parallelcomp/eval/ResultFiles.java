@@ -11,7 +11,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.function.Predicate;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.parallelcomp.eval.plot.HeatMap;
 import org.parallelcomp.eval.plot.LineChart;
@@ -85,7 +85,7 @@ public final class ResultFiles {
     String table =
         switch (result.spec().kind()) {
           case NEEDLE -> needleTable(result);
-          case RETRIEVAL, JSONL -> grid(result, "task", Cell::task, ResultFiles::share);
+          case RETRIEVAL, JSONL -> taskTable(result);
           case PPL -> grid(result, "", cell -> "", cell -> decimals(cell.perplexity(), 2));
           case COMPARE -> compareTable(result);
         };
@@ -94,6 +94,28 @@ public final class ResultFiles {
 
   private static String needleTable(EvalResult result) {
     return grid(result, "depth", cell -> depth(cell.depth()), ResultFiles::share);
+  }
+
+  /** At one length the tasks are the columns. */
+  private static String taskTable(EvalResult result) {
+    List<Cell> cells = result.cells();
+    List<String> tasks = cells.stream().map(Cell::task).distinct().toList();
+    if (cells.stream().map(Cell::tokens).distinct().count() > 1 || tasks.size() == 1) {
+      return grid(result, "task", Cell::task, ResultFiles::share);
+    }
+    StringBuilder text =
+        new StringBuilder("| method | ").append(String.join(" | ", tasks)).append(" |\n");
+    text.append("|").append(" --- |".repeat(tasks.size() + 1)).append("\n");
+    for (String method : result.spec().methods()) {
+      text.append("| `").append(method).append("` |");
+      for (String task : tasks) {
+        cells.stream()
+            .filter(cell -> cell.method().equals(method) && cell.task().equals(task))
+            .forEach(cell -> text.append(" ").append(share(cell)).append(" |"));
+      }
+      text.append("\n");
+    }
+    return text.toString();
   }
 
   private interface Words {
@@ -134,8 +156,9 @@ public final class ResultFiles {
             "| method | length | score | KV kept | of | prefill | decode a token | divergence |\n"
                 + "| --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (String method : result.spec().methods()) {
-      String divergence =
-          mean(result, cell -> cell.method().equals(method) && cell.divergence() != null);
+      List<Cell> ofMethod =
+          result.cells().stream().filter(cell -> cell.method().equals(method)).toList();
+      String divergence = mean(ofMethod, Cell::divergence, 1, "%.4f");
       for (int length : result.spec().lengths()) {
         List<Cell> cells =
             result.cells().stream()
@@ -153,44 +176,29 @@ public final class ResultFiles {
         text.append(
             String.format(
                 Locale.ROOT,
-                "| `%s` | %s | %s | %,d | %,d | %.2f s | %s | %s |%n",
+                "| `%s` | %s | %s | %,d | %,d | %s | %s | %s |%n",
                 method,
                 lengthName(length),
                 whole ? String.format(Locale.ROOT, "%.3f", score) : "error",
                 (long) cells.stream().mapToLong(Cell::keptBytes).average().orElse(0),
                 (long) cells.stream().mapToLong(Cell::fullBytes).average().orElse(0),
-                cells.stream().mapToDouble(Cell::prefillSeconds).average().orElse(0),
-                milliseconds(cells),
+                mean(cells, Cell::prefillSeconds, 1, "%.2f s"),
+                mean(cells, Cell::decodeSecondsPerToken, 1e3, "%.1f ms"),
                 divergence));
       }
     }
     return text.toString().replace(System.lineSeparator(), "\n");
   }
 
-  private static String milliseconds(List<Cell> cells) {
-    List<Double> seconds =
-        cells.stream().map(Cell::decodeSecondsPerToken).filter(Objects::nonNull).toList();
-    return seconds.isEmpty()
-        ? ""
-        : String.format(
-            Locale.ROOT,
-            "%.1f ms",
-            1e3 * seconds.stream().mapToDouble(Double::doubleValue).average().orElseThrow());
-  }
-
-  private static String mean(EvalResult result, Predicate<Cell> which) {
-    List<Double> all =
-        result.cells().stream()
-            .filter(which)
-            .map(Cell::divergence)
-            .filter(Objects::nonNull)
-            .toList();
+  private static String mean(
+      List<Cell> cells, Function<Cell, @Nullable Double> number, double unit, String form) {
+    List<Double> all = cells.stream().map(number).filter(Objects::nonNull).toList();
     return all.isEmpty()
         ? ""
         : String.format(
             Locale.ROOT,
-            "%.4f",
-            all.stream().mapToDouble(Double::doubleValue).average().orElseThrow());
+            form,
+            unit * all.stream().mapToDouble(Double::doubleValue).average().orElseThrow());
   }
 
   /** Errors are no scores: they stand below the table, each once. */

@@ -68,8 +68,8 @@ class ResultFilesTest {
         1,
         10,
         10,
-        1,
-        1,
+        1.0,
+        1.0,
         scoredTokens);
   }
 

@@ -1,0 +1,68 @@
+package org.parallelcomp.it;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.parallelcomp.it.Command.Outcome;
+
+/** The evaluations as they are shipped: files on disk, and what 'rerun' makes of them. */
+@Tag("packaged")
+class EvalLaunchTest {
+  private static final List<String> JAVA =
+      List.of(
+          "--add-modules=ALL-MODULE-PATH,jdk.incubator.vector",
+          "--enable-native-access=ALL-UNNAMED,ai.djl.tokenizers,com.sun.jna");
+
+  @TempDir Path folder;
+
+  @Test
+  void anEvaluationWritesItsFilesAndIsRepeated() throws IOException {
+    Outcome run =
+        Command.onModulePath(
+            JAVA,
+            "eval",
+            "needle",
+            "--lengths=1K,2K",
+            "--depths=0,100",
+            "--out=" + folder,
+            "--no-times");
+    assertEquals("", run.err());
+    assertEquals(0, run.status());
+    assertTrue(run.out().startsWith("| method | depth | 1K | 2K |\n"), run.out());
+    for (String ending : List.of("json", "csv", "md", "png", "svg", "cases.jsonl")) {
+      assertTrue(Files.size(folder.resolve("needle." + ending)) > 100, ending);
+    }
+
+    Path result = folder.resolve("needle.json");
+    Outcome rerun = Command.onModulePath(JAVA, "eval", "rerun", result.toString());
+    assertEquals("All 4 cases are as they were.\n", rerun.out());
+    assertEquals(0, rerun.status());
+
+    String text = Files.readString(result);
+    String tampered =
+        text.replaceFirst("\"score\" : 1.0,\\s*\"nats\"", "\"score\" : 0.0, \"nats\"");
+    assertTrue(!tampered.equals(text), text);
+    Files.writeString(result, tampered);
+    Outcome different = Command.onModulePath(JAVA, "eval", "rerun", result.toString());
+    assertTrue(different.out().endsWith("1 of 4 cases differ.\n"), different.out());
+    assertEquals(1, different.status());
+  }
+
+  @Test
+  void whatCannotBeMeantIsRefusedInOneSentence() {
+    Outcome noPlan =
+        Command.onModulePath(JAVA, "eval", "retrieval", "--tasks=passkye", "--out=" + folder);
+    assertEquals(2, noPlan.status());
+    assertTrue(noPlan.err().contains("Did you mean 'passkey'?"), noPlan.err());
+    Outcome noEvaluation = Command.onModulePath(JAVA, "eval");
+    assertEquals(2, noEvaluation.status());
+    assertTrue(noEvaluation.err().contains("Which evaluation?"), noEvaluation.err());
+  }
+}

@@ -1,0 +1,76 @@
+#!/bin/sh
+# Repeats the paper's studies on a model and writes the tables of docs/study.md from the result files in docs/study; goes on
+# where it was stopped.
+#   scripts/study.sh [MODEL.gguf]        SAMPLES=20 LENGTH=8K TASKS=number,multi,two by default
+# Without a model the bundled one. With SmolLM2-135M: scripts/fetch-smollm2.sh first.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+samples=${SAMPLES:-20}
+length=${LENGTH:-8K}
+tasks=${TASKS:-number,multi,two}
+out=docs/study
+if [ $# -gt 0 ]; then
+  label=$(basename "$1" .gguf | tr 'A-Z.' 'a-z-')
+  model=$1
+  # The words that the model's own evaluation found best.
+  words() {
+    "$@" --model "$model" --lead '--instruction=Read the text and answer the question at the end.\n\n' \
+      '--question-form=\n\nQuestion: {question}\nAnswer with the exact words of the text.'
+  }
+else
+  label=needle-6m
+  words() { "$@"; }
+fi
+# study NAME PLAN...: all plans on the same cases.
+study() {
+  name=$label-$1
+  shift
+  for plan in "$@"; do
+    set -- "$@" "--plan=$plan"
+    shift
+  done
+  words ${RUN:-./parallelcomp} eval retrieval --filler samples/moby-dick-1-45-with-notes.txt.gz --out "$out" --name "$name" \
+    --no-times --lengths "$length" --samples "$samples" --tasks "$tasks" "$@"
+  rm -f "$out/$name.cases.jsonl" "$out/$name"-*.png "$out/$name"-*.svg "$out/$name".png "$out/$name".svg
+}
+all="+ budget=everything"
+study kept-chunks \
+  "parallelcomp $all" "parallelcomp + chunk-eviction.chunks=2 $all" "parallelcomp + chunk-eviction.chunks=4 $all" \
+  "parallelcomp + chunk-eviction.chunks=8 $all" \
+  "parallelcomp + chunk-eviction.chunks=2" "parallelcomp + chunk-eviction.chunks=4" "parallelcomp + chunk-eviction.chunks=8" \
+  "parallelcomp + chunk-eviction.chunks=4 + merge=reread $all"
+study pooling \
+  "parallelcomp + token-scorer.pool=1" "parallelcomp + token-scorer.pool=7" "parallelcomp + token-scorer.pool=21" \
+  "parallelcomp + token-scorer.pool=41"
+study calibration \
+  "parallelcomp-paper" "parallelcomp-calibrated" \
+  $(: one zone in one quarter of the depth, as in tables 6 and 8) \
+  "parallelcomp-paper + calibration=attention-threshold(ranges=0%-25%:sink:0.1)" \
+  "parallelcomp-paper + calibration=attention-threshold(ranges=25%-50%:sink:0.1)" \
+  "parallelcomp-paper + calibration=attention-threshold(ranges=50%-75%:sink:0.1)" \
+  "parallelcomp-paper + calibration=attention-threshold(ranges=75%-100%:sink:0.1)" \
+  "parallelcomp-paper + calibration=attention-threshold(ranges=0%-25%:middle:0.1)" \
+  "parallelcomp-paper + calibration=attention-threshold(ranges=25%-50%:middle:0.1)" \
+  "parallelcomp-paper + calibration=attention-threshold(ranges=50%-75%:middle:0.1)" \
+  "parallelcomp-paper + calibration=attention-threshold(ranges=75%-100%:middle:0.1)" \
+  "parallelcomp-paper + calibration=attention-threshold(ranges=0%-25%:recent:0.1)" \
+  "parallelcomp-paper + calibration=attention-threshold(ranges=25%-50%:recent:0.1)" \
+  "parallelcomp-paper + calibration=attention-threshold(ranges=50%-75%:recent:0.1)" \
+  "parallelcomp-paper + calibration=attention-threshold(ranges=75%-100%:recent:0.1)"
+study budget \
+  "parallelcomp + budget.keep=32" "parallelcomp + budget.keep=64" "parallelcomp + budget.keep=128" \
+  "parallelcomp + budget.keep=256" "parallelcomp $all"
+study chunk-size \
+  "parallelcomp + chunking.tokens=240 $all" "parallelcomp + chunking.tokens=512 $all" \
+  "parallelcomp + chunking.tokens=1024 $all" "parallelcomp + chunking.tokens=0 $all"
+study window \
+  "parallelcomp + token-scorer.window=1" "parallelcomp + token-scorer.window=4" "parallelcomp + token-scorer.window=8" \
+  "parallelcomp + token-scorer.window=16"
+# Tables into the page: what stands between <!-- table NAME --> and <!-- end --> is replaced.
+awk -v out="$out" '
+  /^<!-- table / { print; file = out "/" $3 ".md"; while ((getline line < file) > 0) print line; close(file); inside = 1; next }
+  /^<!-- end -->/ { inside = 0 }
+  !inside { print }
+' docs/study.md > docs/study.md.new
+mv docs/study.md.new docs/study.md
