@@ -13,8 +13,8 @@ evaluate() {
   # The cases are in the JSON file too; beside it they would only be there to go on with.
   rm "$out/$kind.cases.jsonl"
 }
-evaluate needle --plan parallelcomp --plan streaming-llm --lengths 4K,8K,16K,32K --depths 0,25,50,75,100
-evaluate ppl --lengths 1K,2K,4K,8K,16K --samples 2 --scored-tokens 64
-evaluate compare --kv-bytes 1M --lengths 4K --samples 3
-evaluate retrieval --words model --plan parallelcomp --plan parallelcomp-reread --lengths 4K,8K --samples 3 \
+evaluate needle --plan parallelcomp --plan streaming-llm --lengths 2K,4K,8K,16K --depths 0,25,50,75,100
+evaluate ppl --lengths 1K,2K,4K,8K --samples 2 --scored-tokens 48
+evaluate compare --kv-bytes 1M --lengths 4K --samples 2 --tasks number,fact,two
+evaluate retrieval --words model --plan parallelcomp --plan parallelcomp-reread --lengths 4K --samples 3 \
   --tasks passkey,number,multi,fact,two,ib-passkey,niah_single_2,niah_multikey_1,niah_multiquery

@@ -40,9 +40,6 @@ study kept-chunks \
   "parallelcomp + chunk-eviction.chunks=8 $all" \
   "parallelcomp + chunk-eviction.chunks=2" "parallelcomp + chunk-eviction.chunks=4" "parallelcomp + chunk-eviction.chunks=8" \
   "parallelcomp + chunk-eviction.chunks=4 + merge=reread $all"
-study pooling \
-  "parallelcomp + token-scorer.pool=1" "parallelcomp + token-scorer.pool=7" "parallelcomp + token-scorer.pool=21" \
-  "parallelcomp + token-scorer.pool=41"
 study calibration \
   "parallelcomp-paper" "parallelcomp-calibrated" \
   $(: one zone in one quarter of the depth, as in tables 6 and 8) \
@@ -58,6 +55,9 @@ study calibration \
   "parallelcomp-paper + calibration=attention-threshold(ranges=25%-50%:recent:0.1)" \
   "parallelcomp-paper + calibration=attention-threshold(ranges=50%-75%:recent:0.1)" \
   "parallelcomp-paper + calibration=attention-threshold(ranges=75%-100%:recent:0.1)"
+study pooling \
+  "parallelcomp + token-scorer.pool=1" "parallelcomp + token-scorer.pool=7" "parallelcomp + token-scorer.pool=21" \
+  "parallelcomp + token-scorer.pool=41"
 study budget \
   "parallelcomp + budget.keep=32" "parallelcomp + budget.keep=64" "parallelcomp + budget.keep=128" \
   "parallelcomp + budget.keep=256" "parallelcomp $all"
