@@ -39,7 +39,7 @@ study kept-chunks \
   "parallelcomp $all" "parallelcomp + chunk-eviction.chunks=2 $all" "parallelcomp + chunk-eviction.chunks=4 $all" \
   "parallelcomp + chunk-eviction.chunks=8 $all" \
   "parallelcomp + chunk-eviction.chunks=2" "parallelcomp + chunk-eviction.chunks=4" "parallelcomp + chunk-eviction.chunks=8" \
-  "parallelcomp + chunk-eviction.chunks=4 + merge=reread $all"
+  "parallelcomp + chunking.tokens=240 + chunk-eviction.chunks=4 + merge=reread $all"
 study calibration \
   "parallelcomp-paper" "parallelcomp-calibrated" \
   $(: one zone in one quarter of the depth, as in tables 6 and 8) \
