@@ -273,6 +273,9 @@ public final class ResultFiles {
         }
         scores.add(line);
       }
+      if (scores.stream().flatMap(List::stream).allMatch(Objects::isNull)) {
+        continue;
+      }
       String file = methods.size() == 1 ? name : name + "-" + (m + 1) + "-" + slug(method);
       HeatMap.of(
               method + ", " + result.environment().modelName(),

@@ -190,6 +190,21 @@ class ResultFilesTest {
     assertTrue(Files.readString(folder.resolve("needle.svg")).contains("<svg"));
   }
 
+  @Test
+  void aMethodOfErrorsAloneHasNoPicture() {
+    EvalResult result =
+        result(
+            EvalSpec.Kind.NEEDLE,
+            List.of("a", "b"),
+            List.of(scored("a", 4096, 0, 1.0, null), scored("b", 4096, 0, null, "Too much.")));
+    List<String> files =
+        ResultFiles.write(result, folder, "needle").stream()
+            .map(file -> file.getFileName().toString())
+            .toList();
+    assertTrue(files.contains("needle-1-a.png"), files.toString());
+    assertEquals(List.of(), files.stream().filter(name -> name.contains("-b.")).toList());
+  }
+
   private static long count(BufferedImage picture, int colour) {
     long count = 0;
     for (int y = 0; y < picture.getHeight(); y++) {
