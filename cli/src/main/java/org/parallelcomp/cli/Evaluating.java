@@ -50,7 +50,8 @@ final class Evaluating {
     try (var interrupt = new Interrupt()) {
       progress.say("loading " + config.model().getFileName());
       try (Engine engine = Engine.open(config)) {
-        Environment environment = Environment.of(engine, config, bundled(config), ParallelComp.Version.number());
+        Environment environment =
+            Environment.of(engine, config, bundled(config), ParallelComp.Version.number());
         var evaluation = new Evaluation(engine, spec, environment);
         CaseLog cases = CaseLog.open(log, spec, environment);
         return evaluation.run(cases, new EvalProgress(progress), interrupt.cancellation());

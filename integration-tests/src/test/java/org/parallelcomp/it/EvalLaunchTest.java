@@ -60,7 +60,7 @@ class EvalLaunchTest {
     Outcome noPlan =
         Command.onModulePath(JAVA, "eval", "retrieval", "--tasks=passkye", "--out=" + folder);
     assertEquals(2, noPlan.status());
-    assertTrue(noPlan.err().contains("Did you mean 'passkey'?"), noPlan.err());
+    assertTrue(noPlan.err().contains("did you mean 'passkey'?"), noPlan.err());
     Outcome noEvaluation = Command.onModulePath(JAVA, "eval");
     assertEquals(2, noEvaluation.status());
     assertTrue(noEvaluation.err().contains("Which evaluation?"), noEvaluation.err());
