@@ -16,8 +16,6 @@ evaluate() {
 evaluate needle --plan parallelcomp --plan streaming-llm --lengths 2K,4K,8K,16K --depths 0,25,50,75,100
 evaluate ppl --lengths 1K,2K,4K,8K --samples 2 --scored-tokens 48
 evaluate compare --kv-bytes 1M --lengths 4K --samples 2 --tasks number,fact,two
-evaluate retrieval --words model --plan parallelcomp --plan parallelcomp-reread --lengths 4K --samples 3 \
-  --tasks passkey,number,multi,fact,two,ib-passkey,niah_single_2,niah_multikey_1,niah_multiquery
 # Tables into the page: what stands between <!-- table NAME --> and <!-- end --> is replaced.
 awk -v out="$out" '
   /^<!-- table / { print; file = out "/" $3 ".md"; while ((getline line < file) > 0) print line; close(file); inside = 1; next }

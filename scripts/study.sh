@@ -1,6 +1,6 @@
 #!/bin/sh
-# Repeats the paper's studies on a model and writes the tables of docs/study.md from the result files in docs/study; goes on
-# where it was stopped.
+# Repeats the paper's studies on a model: chunks kept, calibration by zone and layers (tables 6 and 8), pooling, budget, length of
+# chunks, window. Result files and tables go to docs/study; goes on where it was stopped. On two cores it takes an hour or more.
 #   scripts/study.sh [MODEL.gguf]        SAMPLES=20 LENGTH=8K TASKS=number,multi,two by default
 # Without a model the bundled one. With SmolLM2-135M: scripts/fetch-smollm2.sh first.
 set -eu
@@ -67,10 +67,3 @@ study chunk-size \
 study window \
   "parallelcomp + token-scorer.window=1" "parallelcomp + token-scorer.window=4" "parallelcomp + token-scorer.window=8" \
   "parallelcomp + token-scorer.window=16"
-# Tables into the page: what stands between <!-- table NAME --> and <!-- end --> is replaced.
-awk -v out="$out" '
-  /^<!-- table / { print; file = out "/" $3 ".md"; while ((getline line < file) > 0) print line; close(file); inside = 1; next }
-  /^<!-- end -->/ { inside = 0 }
-  !inside { print }
-' docs/study.md > docs/study.md.new
-mv docs/study.md.new docs/study.md
