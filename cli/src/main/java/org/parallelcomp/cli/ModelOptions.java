@@ -2,6 +2,7 @@ package org.parallelcomp.cli;
 
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.error.ErrorCode;
@@ -50,6 +51,15 @@ final class ModelOptions {
   private @Nullable String onnxPrecision;
 
   @Option(
+      names = "--devices",
+      paramLabel = "ID",
+      split = ",",
+      description =
+          "Devices of the backend to spread chunks over, such as 0,1; each holds the whole model."
+              + " Default: the backend's choice of one.")
+  private List<String> devices = List.of();
+
+  @Option(
       names = "--threads",
       paramLabel = "COUNT",
       description = "Worker threads. Default: one for every processor.")
@@ -66,7 +76,9 @@ final class ModelOptions {
     chosen = forOnnx("--onnx-provider", "provider", onnxProvider, chosen, options);
     chosen = forOnnx("--onnx-precision", "precision", onnxPrecision, chosen, options);
     var config =
-        EngineConfig.of(model == null ? engine.bundledModel() : model).withBackendOptions(options);
+        EngineConfig.of(model == null ? engine.bundledModel() : model)
+            .withBackendOptions(options)
+            .withDevices(devices);
     if (chosen != null) {
       config = config.withBackend(chosen);
     }

@@ -60,7 +60,12 @@ class AskCommandTest {
     EngineConfig config = engine.opened.getFirst();
     assertEquals(
         new EngineConfig(
-            Path.of("other.gguf"), "cpu-vector", 3, Map.of("width", "128", "a", "b=c"), null),
+            Path.of("other.gguf"),
+            "cpu-vector",
+            3,
+            Map.of("width", "128", "a", "b=c"),
+            List.of(),
+            null),
         config);
     GenerationRequest request = engine.requests.getFirst();
     assertEquals("even(tokens=300)", request.plan().policy(PolicyKind.CHUNKING).toString());

@@ -7,9 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
+import org.parallelcomp.api.backend.Backend;
+import org.parallelcomp.api.backend.BackendConfig;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.OpCall;
 import org.parallelcomp.api.backend.Operation;
@@ -432,6 +435,31 @@ abstract class CacheRules extends Rules {
                 b.cache().rerotate(layer, 100, b.rope(Rope.Style.HALF_SPLIT, 200, 32));
                 return b.contents(layer);
               });
+    }
+  }
+
+  @Test
+  void required_B519_aLayerOfAnotherSessionIsCopiedWhole() {
+    try (Backend other = provider().open(new BackendConfig(2, Map.of()))) {
+      for (DType dtype : TYPES) {
+        twins()
+            .compareOrRefuse(
+                call(dtype),
+                "copy of another session " + dtype,
+                Bound.EXACT,
+                b -> {
+                  KvLayer source = b.layer(dtype, 3, 13, 16, 32);
+                  KvLayer kept = b.cache().compact(b.scope(), source, 0, b.raggedSelection(3, 13));
+                  if (!b.backend().info().id().equals(other.info().id())) {
+                    return b.contents(kept);
+                  }
+                  try (MemoryScope scope = other.openScope("copy")) {
+                    KvLayer there = other.copyOf(scope, b.backend(), kept);
+                    assertEquals(there.headTokens(), there.keys().shape().dim(0), "spare slots");
+                    return b.contents(b.backend().copyOf(b.scope(), other, there));
+                  }
+                });
+      }
     }
   }
 }

@@ -11,7 +11,10 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.backend.OpCall;
+import org.parallelcomp.api.backend.Operation;
 import org.parallelcomp.api.backend.TensorOps;
+import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.cache.TokenSelection;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
@@ -532,6 +535,25 @@ abstract class TensorRules extends Rules {
                 assertArrayEquals(first.get(i), second.get(i), "result " + i);
               }
             });
+  }
+
+  @Test
+  void required_B225_halvesOfACacheBecomeFloatsExactly() {
+    for (DType dtype : List.of(DType.F32, DType.F16, DType.BF16)) {
+      twins()
+          .compareOrRefuse(
+              new OpCall(Operation.CACHE, List.of(dtype), List.of(Shape.of(3, 32))),
+              "floats " + dtype,
+              Bound.EXACT,
+              b -> {
+                KvLayer layer = b.layer(dtype, 3, 13, 20, 32);
+                Tensor heads = layer.keys().reshape(Shape.of(3, 20, 32));
+                return List.of(
+                    b.ops().floats(layer.keys()),
+                    b.ops().floats(heads.slice(1, 2, 13)),
+                    b.ops().floats(heads.slice(1, 4, 4)));
+              });
+    }
   }
 
   private static List<float[]> someOf(Bench b, Tensor x, Tensor y) {

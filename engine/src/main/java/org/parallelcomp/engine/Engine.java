@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.BackendInfo;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
@@ -14,6 +15,7 @@ import org.parallelcomp.engine.generate.Policies;
 import org.parallelcomp.engine.load.ModelConfig;
 import org.parallelcomp.engine.load.ModelFiles;
 import org.parallelcomp.engine.load.ModelSource;
+import org.parallelcomp.engine.model.CacheFormat;
 import org.parallelcomp.engine.registry.BackendRegistry;
 import org.parallelcomp.engine.registry.PolicyRegistry;
 import org.parallelcomp.engine.text.Encoded;
@@ -68,7 +70,7 @@ public final class Engine implements AutoCloseable {
    * @throws InferenceException with one sentence for the user
    */
   public static ModelInfo inspect(Path model) {
-    return info(ModelFiles.open(model));
+    return info(ModelFiles.open(model), DType.F32);
   }
 
   /**
@@ -100,12 +102,17 @@ public final class Engine implements AutoCloseable {
 
   /** Returns what is known of the open model. */
   public ModelInfo model() {
-    return info(parts.source());
+    return info(parts.source(), parts.backends().getFirst().traits().cacheType());
   }
 
-  /** Returns facts about the backend in use. */
+  /** Returns facts about the backend in use, on its first device. */
   public BackendInfo backend() {
-    return parts.backend().info();
+    return parts.backends().getFirst().info();
+  }
+
+  /** Returns facts about the backend in use, device by device. */
+  public List<BackendInfo> devices() {
+    return parts.backends().stream().map(Backend::info).toList();
   }
 
   /**
@@ -158,7 +165,7 @@ public final class Engine implements AutoCloseable {
     }
   }
 
-  private static ModelInfo info(ModelSource source) {
+  private static ModelInfo info(ModelSource source, DType cacheType) {
     ModelConfig config = source.config();
     Map<String, Long> dtypes = new TreeMap<>();
     source
@@ -179,7 +186,7 @@ public final class Engine implements AutoCloseable {
         config.feedForwardDim(),
         config.vocab(),
         config.trainedWindow(),
-        2 * DType.F32.bytes(config.headDim()) * config.kvHeads() * config.layers(),
+        new CacheFormat(cacheType, config).bytes(1),
         dtypes,
         source.tokenizer().description(),
         source.tokenizer().chatTemplate() == null ? "" : source.tokenizer().chatTemplate(),

@@ -19,7 +19,8 @@ import java.util.Map;
  * @param feedForwardDim numbers per token inside the feed-forward part
  * @param vocab tokens of the vocabulary
  * @param trainedWindow tokens that the model was trained on at once
- * @param cacheBytesPerToken bytes of keys and values per token in F32
+ * @param cacheBytesPerToken bytes of keys and values per token, in the type that the backend keeps
+ *     them in; in F32 where the model is not open
  * @param dtypes bytes of weights by element type
  * @param tokenizer what the tokenizer is
  * @param chatTemplate the chat template, or an empty string

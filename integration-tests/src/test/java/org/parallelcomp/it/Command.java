@@ -16,7 +16,8 @@ final class Command {
   static final List<String> LAUNCHER_OPTIONS =
       List.of(
           "--add-modules=ALL-MODULE-PATH",
-          "--enable-native-access=ai.djl.tokenizers,ai.djl.api,com.sun.jna");
+          "--enable-native-access=ai.djl.tokenizers,ai.djl.api,com.sun.jna,"
+              + "org.parallelcomp.backend.cuda.ffm");
 
   private static final String MAIN = "org.parallelcomp.cli.Main";
 

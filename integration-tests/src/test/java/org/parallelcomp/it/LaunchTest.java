@@ -153,6 +153,21 @@ class LaunchTest {
         onClassPath);
   }
 
+  /** Whether or not there is a device; without the grant the backend does not even look. */
+  @Test
+  void theCudaBackendIsThereAndSaysWhatItLacks() {
+    String granted = done(Way.MODULE_PATH.run("backends"));
+    assertTrue(granted.contains("\ncuda-ffm: NVIDIA devices"), granted);
+    String notGranted = done(Command.onModulePath(List.of(), "backends"));
+    assertTrue(
+        notGranted.contains(
+            """
+              - native access is not granted
+                remedy: start java with --enable-native-access=org.parallelcomp.backend.cuda.ffm
+            """),
+        notGranted);
+  }
+
   /** On the class path nothing asks for the incubator module, so the user must. */
   @Test
   void withoutTheVectorModuleItSaysWhatToDo() {
@@ -170,10 +185,10 @@ class LaunchTest {
     assertTrue(doctor.out().contains(UNUSABLE), doctor.out());
 
     Command.Outcome best = Command.onClassPath(options, "ask", "--text", text, QUESTION);
-    assertEquals(
+    String none =
         "parallelcomp: No backend can run here: cpu-vector: the module jdk.incubator.vector is not"
-            + " there (start java with --add-modules jdk.incubator.vector).\n",
-        best.err());
+            + " there (start java with --add-modules jdk.incubator.vector); cuda-ffm: ";
+    assertTrue(best.err().startsWith(none), best.err());
     assertEquals("", best.out());
     assertEquals(3, best.status());
 

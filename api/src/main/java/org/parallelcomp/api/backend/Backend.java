@@ -1,5 +1,6 @@
 package org.parallelcomp.api.backend;
 
+import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
@@ -20,6 +21,11 @@ import org.parallelcomp.api.tensor.Tensor;
 public interface Backend extends AutoCloseable {
   /** Returns facts about the device; memory figures are of this moment. */
   BackendInfo info();
+
+  /** Returns how this backend is used at its best; the same at every call. */
+  default BackendTraits traits() {
+    return BackendTraits.DEFAULT;
+  }
 
   /** Returns whether a call would be served. What is not supported must throw UNSUPPORTED. */
   boolean supports(OpCall call);
@@ -51,6 +57,51 @@ public interface Backend extends AutoCloseable {
 
   /** Returns the operations on key-value caches. */
   CacheOps cache();
+
+  /**
+   * Returns a copy of a layer that another open backend of the same provider holds, on another
+   * device perhaps, without a slot too many. Backends with a shorter way than over the host's
+   * arrays should take it.
+   *
+   * @param scope where the copy lives; one of this backend
+   * @param source the backend that holds the layer; no thread may write to the layer meanwhile
+   */
+  default KvLayer copyOf(MemoryScope scope, Backend source, KvLayer layer) {
+    KvLayer copy = cache().allocate(scope, layer.keys().dtype(), layer.tokens(), layer.headDim());
+    for (int head = 0; head < layer.kvHeads(); head++) {
+      int tokens = layer.tokens(head);
+      if (tokens == 0) {
+        continue;
+      }
+      int from = layer.firstSlot(head);
+      int to = copy.firstSlot(head);
+      // Heads may hold different numbers of tokens, and are appended to alike: one by one.
+      var target =
+          new KvLayer(
+              copy.keys().slice(0, to, to + tokens),
+              copy.values().slice(0, to, to + tokens),
+              copy.positions().slice(0, to, to + tokens),
+              new int[] {tokens});
+      try (MemoryScope step = scope.child("copy")) {
+        Shape shape = Shape.of(tokens, 1, layer.headDim());
+        Tensor keys = step.allocate(DType.F32, shape);
+        Tensor values = step.allocate(DType.F32, shape);
+        Tensor positions = step.allocate(DType.I32, Shape.of(tokens));
+        HostTransfer there = source.host();
+        host()
+            .copyFromHost(keys, there.copyToHostFloats(layer.keys().slice(0, from, from + tokens)));
+        host()
+            .copyFromHost(
+                values, there.copyToHostFloats(layer.values().slice(0, from, from + tokens)));
+        host()
+            .copyFromHost(
+                positions, there.copyToHostInts(layer.positions().slice(0, from, from + tokens)));
+        cache().append(target, keys, values, positions);
+      }
+      copy.setTokens(head, tokens);
+    }
+    return copy;
+  }
 
   /** Frees everything. Closing twice is harmless. */
   @Override

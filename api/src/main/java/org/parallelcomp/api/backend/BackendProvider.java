@@ -16,7 +16,8 @@ public interface BackendProvider {
   Availability probe();
 
   /**
-   * Opens the backend.
+   * Opens the backend. One that may run on several devices takes the option {@value
+   * BackendConfig#DEVICE}.
    *
    * @throws org.parallelcomp.api.error.InferenceException with a code of category DEVICE or
    *     RESOURCES if it cannot be opened after all, USER if an option is unknown

@@ -152,6 +152,12 @@ public interface TensorOps {
    */
   Tensor gather(Tensor a, Tensor indices);
 
+  /**
+   * Returns a copy as F32 of a tensor of F32, F16 or BF16, such as the keys and values of a cache,
+   * exactly.
+   */
+  Tensor floats(Tensor a);
+
   /** Returns the tensors laid end to end along an axis; all F32 or all I32. */
   Tensor concat(List<Tensor> parts, int axis);
 

@@ -6,6 +6,7 @@ import java.util.Map;
 import org.parallelcomp.api.backend.AttentionOps;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.BackendInfo;
+import org.parallelcomp.api.backend.BackendTraits;
 import org.parallelcomp.api.backend.CacheOps;
 import org.parallelcomp.api.backend.DecoderOps;
 import org.parallelcomp.api.backend.FileRegion;
@@ -13,6 +14,7 @@ import org.parallelcomp.api.backend.HostTransfer;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.OpCall;
 import org.parallelcomp.api.backend.TensorOps;
+import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.tensor.DType;
@@ -26,21 +28,25 @@ import org.parallelcomp.backend.cuda.ffi.Library;
 final class CudaBackend implements Backend {
   private final CudaInstallation installation;
   private final CudaRuntime runtime;
+  private final BackendTraits traits;
   private final CudaMemoryScope memory;
   private final Moves moves;
   private final FileUploads uploads;
+  private final DeviceTransfers transfers;
   private final CudaHostTransfer host;
   private final CudaDecoderOps decoder;
   private final CudaAttentionOps attention;
   private final CudaCacheOps cache;
   private boolean closed;
 
-  private CudaBackend(CudaInstallation installation, CudaRuntime runtime) {
+  private CudaBackend(CudaInstallation installation, CudaRuntime runtime, BackendTraits traits) {
     this.installation = installation;
+    this.traits = traits;
     this.runtime = runtime;
     this.memory = new CudaMemoryScope(runtime, "backend", null);
     this.moves = new Moves(runtime);
     this.uploads = new FileUploads(runtime);
+    this.transfers = new DeviceTransfers(runtime.stream());
     this.host = new CudaHostTransfer(runtime, moves);
     this.decoder = new CudaDecoderOps(runtime, moves);
     this.attention =
@@ -54,11 +60,11 @@ final class CudaBackend implements Backend {
   }
 
   /** Opens a device and compiles the kernels that are not in the cache. */
-  static CudaBackend open(CudaInstallation installation, CudaDevice device) {
+  static CudaBackend open(CudaInstallation installation, CudaDevice device, BackendTraits traits) {
     CudaRuntime runtime = CudaRuntime.open(device);
     try {
       runtime.compileAll();
-      return new CudaBackend(installation, runtime);
+      return new CudaBackend(installation, runtime, traits);
     } catch (RuntimeException | Error e) {
       runtime.close();
       throw e;
@@ -78,6 +84,10 @@ final class CudaBackend implements Backend {
         installation.found().containsKey(Library.CUDNN)
             ? "cuDNN for many rows over even heads of 16 bits, else own kernels"
             : "own kernels");
+    facts.put("cache", traits.cacheType().toString());
+    facts.put("blockTokens", Integer.toString(traits.blockTokens()));
+    facts.put(
+        "weights", "as in the file; blocks are unpacked to BF16 for each product of many rows");
     facts.put("peakBytes", Long.toString(runtime.context().peakBytes()));
     return new BackendInfo(
         CudaBackendProvider.ID,
@@ -86,6 +96,11 @@ final class CudaBackend implements Backend {
         device.totalBytes(),
         runtime.context().freeBytes(),
         Collections.unmodifiableMap(facts));
+  }
+
+  @Override
+  public BackendTraits traits() {
+    return traits;
   }
 
   @Override
@@ -159,6 +174,48 @@ final class CudaBackend implements Backend {
     return cache;
   }
 
+  /**
+   * Through pinned memory of the host, byte by byte: as fast as the bus, and there whether or not
+   * the devices can reach each other.
+   */
+  @Override
+  public KvLayer copyOf(MemoryScope scope, Backend source, KvLayer layer) {
+    if (!(source instanceof CudaBackend other)) {
+      return Backend.super.copyOf(scope, source, layer);
+    }
+    KvLayer copy = cache.allocate(scope, layer.keys().dtype(), layer.tokens(), layer.headDim());
+    for (int head = 0; head < layer.kvHeads(); head++) {
+      copy.setTokens(head, layer.tokens(head));
+    }
+    if (layer.firstSlot(layer.kvHeads()) == layer.headTokens()) {
+      copySlots(copy, 0, other, layer, 0, Math.toIntExact(layer.headTokens()));
+      return copy;
+    }
+    for (int head = 0; head < layer.kvHeads(); head++) {
+      copySlots(
+          copy, copy.firstSlot(head), other, layer, layer.firstSlot(head), layer.tokens(head));
+    }
+    return copy;
+  }
+
+  private void copySlots(
+      KvLayer to, int toSlot, CudaBackend other, KvLayer from, int fromSlot, int slots) {
+    copySlots(to.keys(), toSlot, other, from.keys(), fromSlot, slots);
+    copySlots(to.values(), toSlot, other, from.values(), fromSlot, slots);
+    copySlots(to.positions(), toSlot, other, from.positions(), fromSlot, slots);
+  }
+
+  private void copySlots(
+      Tensor to, int toSlot, CudaBackend other, Tensor from, int fromSlot, int slots) {
+    CudaTensor target = CudaTensor.of(to).slice(0, toSlot, toSlot + slots);
+    CudaTensor source = CudaTensor.of(from).slice(0, fromSlot, fromSlot + slots);
+    transfers.copy(
+        target.address(),
+        other.runtime.stream(),
+        source.address(),
+        to.dtype().bytes(target.shape().elements()));
+  }
+
   /** Returns the conversions, for measurements. */
   Moves moves() {
     return moves;
@@ -174,6 +231,7 @@ final class CudaBackend implements Backend {
     if (!closed) {
       closed = true;
       uploads.close();
+      transfers.close();
       memory.close();
       attention.close();
       runtime.close();

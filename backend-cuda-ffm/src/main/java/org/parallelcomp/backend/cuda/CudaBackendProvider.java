@@ -42,6 +42,6 @@ public final class CudaBackendProvider implements BackendProvider {
               + String.join("; ", unusable.reasons().stream().map(r -> r.cause()).toList())
               + ".");
     }
-    return CudaBackend.open(installation, options.device(installation.devices()));
+    return CudaBackend.open(installation, options.device(installation.devices()), options.traits());
   }
 }

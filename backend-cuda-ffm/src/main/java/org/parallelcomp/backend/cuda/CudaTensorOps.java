@@ -192,6 +192,17 @@ final class CudaTensorOps implements TensorOps {
   }
 
   @Override
+  public Tensor floats(Tensor a) {
+    if (a.dtype() == DType.I32 || a.dtype().isBlock()) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT, "Numbers of type " + a.dtype() + " are no halves or floats.");
+    }
+    CudaTensor result = result(DType.F32, a.shape());
+    moves.toFloats(result, CudaTensor.of(a));
+    return result;
+  }
+
+  @Override
   public Tensor constant(Shape shape, float[] numbers) {
     CudaTensor result = result(DType.F32, shape);
     new CudaHostTransfer(runtime, moves).copyFromHost(result, numbers);

@@ -95,11 +95,17 @@ final class Moves {
 
   /** Returns the numbers of a tensor of any floating or block type as gapless F32. */
   CudaTensor toFloats(CudaTensor tensor) {
+    DeviceMemory memory = runtime.temporary(4 * tensor.shape().elements());
+    var floats = new CudaTensor(memory, DType.F32, Layout.contiguous(tensor.shape()));
+    toFloats(floats, tensor);
+    return floats;
+  }
+
+  /** Writes the numbers of a tensor of any floating or block type into a gapless one of F32. */
+  void toFloats(CudaTensor floats, CudaTensor tensor) {
     Shape shape = tensor.shape();
-    DeviceMemory memory = runtime.temporary(4 * shape.elements());
-    var floats = new CudaTensor(memory, DType.F32, Layout.contiguous(shape));
     if (shape.elements() == 0) {
-      return floats;
+      return;
     }
     switch (tensor.dtype()) {
       case F32 -> copy(floats, tensor);
@@ -109,7 +115,7 @@ final class Moves {
           int columns = shape.rank() == 0 ? 1 : shape.intDim(-1);
           convert(
               DType.F32,
-              memory.address(),
+              floats.address(),
               columns,
               tensor.dtype(),
               dense.address(),
@@ -120,10 +126,9 @@ final class Moves {
       }
       default -> {
         CudaTensor packed = tensor.contiguous("block-quantised numbers");
-        unpack(DType.F32, memory.address(), packed.dtype(), packed.address(), shape.elements());
+        unpack(DType.F32, floats.address(), packed.dtype(), packed.address(), shape.elements());
       }
     }
-    return floats;
   }
 
   /** Returns the part of a kernel's name that says its element type. */

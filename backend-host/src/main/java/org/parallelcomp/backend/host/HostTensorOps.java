@@ -318,6 +318,15 @@ public class HostTensorOps implements TensorOps {
   }
 
   @Override
+  public Tensor floats(Tensor a) {
+    if (a.dtype() == DType.I32 || a.dtype().isBlock()) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT, "Numbers of type " + a.dtype() + " are no halves or floats.");
+    }
+    return constant(a.shape(), memory.numbers(a));
+  }
+
+  @Override
   public Tensor range(int count) {
     Tensor result = results.allocate(DType.F32, Shape.of(count));
     float[] numbers = new float[count];

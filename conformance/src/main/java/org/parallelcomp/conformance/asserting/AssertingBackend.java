@@ -10,6 +10,7 @@ import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.AttentionOps;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.BackendInfo;
+import org.parallelcomp.api.backend.BackendTraits;
 import org.parallelcomp.api.backend.CacheOps;
 import org.parallelcomp.api.backend.DecoderOps;
 import org.parallelcomp.api.backend.FileRegion;
@@ -55,6 +56,11 @@ final class AssertingBackend implements Backend {
   @Override
   public BackendInfo info() {
     return real.info();
+  }
+
+  @Override
+  public BackendTraits traits() {
+    return real.traits();
   }
 
   @Override

@@ -213,7 +213,15 @@ final class CallChecks {
           shape(method.getName(), result, DType.F32, expected.toArray());
         }
       }
-      case "affine", "exp", "log", "sqrt", "softmax", "averagePool1d", "maxPool1d", "greaterThan" ->
+      case "affine",
+          "exp",
+          "floats",
+          "log",
+          "sqrt",
+          "softmax",
+          "averagePool1d",
+          "maxPool1d",
+          "greaterThan" ->
           shape(method.getName(), result, DType.F32, tensor(a[0]).shape().toArray());
       case "sum", "mean", "max", "min", "l2Norm" ->
           shape(method.getName(), result, DType.F32, without(tensor(a[0]).shape(), (int) a[1]));

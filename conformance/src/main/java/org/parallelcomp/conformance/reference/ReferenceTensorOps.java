@@ -388,6 +388,14 @@ final class ReferenceTensorOps implements TensorOps {
   }
 
   @Override
+  public Tensor floats(Tensor a) {
+    Require.holds(
+        a.dtype() != DType.I32 && !a.dtype().isBlock(),
+        "Numbers of type " + a.dtype() + " are no halves or floats.");
+    return result(a.shape(), ReferenceTensor.read(a));
+  }
+
+  @Override
   public Tensor range(int count) {
     return result(Shape.of(count), IntStream.range(0, count).asDoubleStream().toArray());
   }

@@ -55,7 +55,7 @@ final class AnswerCaches implements LayerCaches {
     this.backend = request.backend();
     this.context = context;
     this.schedule = request.policies().schedule();
-    this.merged = TokenEviction.merged(request.policies(), request.config());
+    this.merged = TokenEviction.merged(request.policies(), request.decoder().cacheFormat());
     this.decoding = schedule.decoding().orElse(null);
     this.layers = new ArrayList<>(context.layers());
     this.keptPerChunk = new int[layers.size()][];
@@ -105,7 +105,7 @@ final class AnswerCaches implements LayerCaches {
   }
 
   private long tokenBytes() {
-    return 2 * DType.F32.bytes(request.config().headDim());
+    return request.decoder().cacheFormat().headTokenBytes();
   }
 
   /** How many tokens a kv head may hold on average when the cache is cut while decoding. */

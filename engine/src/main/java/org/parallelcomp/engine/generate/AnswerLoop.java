@@ -56,7 +56,10 @@ final class AnswerLoop {
       if (cancellation.isCancelled()) {
         return FinishReason.CANCELLED;
       }
-      int token = nextToken.next(backend.host().copyToHostFloats(decoder.logits(last)));
+      int token =
+          nextToken.takesTheMostLikely()
+              ? decoder.mostLikely(last)
+              : nextToken.next(backend.host().copyToHostFloats(decoder.logits(last)));
       if (stopTokens.contains(token)) {
         return FinishReason.STOP_TOKEN;
       }

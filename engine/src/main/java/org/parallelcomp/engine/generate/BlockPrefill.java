@@ -13,12 +13,6 @@ import org.parallelcomp.engine.model.SequenceInput;
  * grow with its length.
  */
 final class BlockPrefill {
-  /**
-   * Tokens per block. Matrix products are at full speed from a few hundred rows on; 2048 rows hold
-   * one chunk of a model with a short window in one block.
-   */
-  static final int BLOCK_TOKENS = 2048;
-
   /** Hears how far a sequence has come. */
   interface Listener {
     /** A listener that does nothing. */
@@ -57,7 +51,7 @@ final class BlockPrefill {
     int from = 0;
     while (true) {
       RequestCancelled.check(cancellation);
-      int to = blockEnd(from, tokenIds.length, outputRows);
+      int to = blockEnd(from, tokenIds.length, outputRows, decoder.blockTokens());
       boolean last = to == tokenIds.length;
       if (last) {
         listener.beforeLastBlock();
@@ -80,13 +74,13 @@ final class BlockPrefill {
   /**
    * The end of the block that begins at {@code from}; a block never cuts through the output rows.
    */
-  static int blockEnd(int from, int tokens, int outputRows) {
-    if (tokens - from <= BLOCK_TOKENS) {
+  static int blockEnd(int from, int tokens, int outputRows, int blockTokens) {
+    if (tokens - from <= blockTokens) {
       return tokens;
     }
     int firstOutput = tokens - outputRows;
-    if (from + BLOCK_TOKENS <= firstOutput) {
-      return from + BLOCK_TOKENS;
+    if (from + blockTokens <= firstOutput) {
+      return from + blockTokens;
     }
     return from < firstOutput ? firstOutput : tokens;
   }

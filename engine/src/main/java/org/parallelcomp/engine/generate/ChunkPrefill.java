@@ -65,6 +65,11 @@ final class ChunkPrefill {
     this.cancellation = cancellation;
   }
 
+  /** Returns what ends it early. */
+  Cancellation cancellation() {
+    return cancellation;
+  }
+
   /**
    * What a chunk's prefill yields.
    *

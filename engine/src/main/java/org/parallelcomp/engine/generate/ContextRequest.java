@@ -9,7 +9,6 @@ import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.policy.Chunk;
 import org.parallelcomp.api.policy.ChunkingInput;
-import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.load.ModelConfig;
 import org.parallelcomp.engine.model.Decoder;
@@ -18,9 +17,7 @@ import org.parallelcomp.engine.text.PromptParts;
 /**
  * A text and a question on their way to a context.
  *
- * @param backend computes
- * @param decoder the model
- * @param scope owner of everything that lives as long as the request
+ * @param sessions one per device; the first is where the chunks meet and the answer is decoded
  * @param policies how to go about it
  * @param weightBytes bytes of the model's weights
  * @param prompt what stands around each chunk
@@ -33,9 +30,7 @@ import org.parallelcomp.engine.text.PromptParts;
  * @param tracer collects what is seen on the way
  */
 record ContextRequest(
-    Backend backend,
-    Decoder decoder,
-    MemoryScope scope,
+    List<Session> sessions,
     Policies policies,
     long weightBytes,
     PromptParts prompt,
@@ -53,8 +48,27 @@ record ContextRequest(
     void chunks(int done, int total, long tokensDone);
   }
 
+  ContextRequest {
+    sessions = List.copyOf(sessions);
+  }
+
+  /** Returns the backend of the first session. */
+  Backend backend() {
+    return sessions.getFirst().backend();
+  }
+
+  /** Returns the decoder of the first session. */
+  Decoder decoder() {
+    return sessions.getFirst().decoder();
+  }
+
+  /** Returns the scope of the first session. */
+  MemoryScope scope() {
+    return sessions.getFirst().scope();
+  }
+
   ModelConfig config() {
-    return decoder.config();
+    return decoder().config();
   }
 
   /** Returns how many tokens stand around a chunk: prefix, query and answer. */
@@ -108,7 +122,7 @@ record ContextRequest(
   }
 
   /**
-   * Refuses what does not fit the memory that is free now.
+   * Refuses what does not fit the memory that is free now on the first device.
    *
    * @param cachedTokens tokens whose keys and values are held at once in every layer
    * @param passTokens tokens that pass through the decoder together
@@ -116,10 +130,23 @@ record ContextRequest(
    * @param evidenceBytes what policies look at beside the caches
    */
   void requireMemory(long cachedTokens, int passTokens, int outputRows, long evidenceBytes) {
-    int blockTokens = Math.min(passTokens, Math.max(outputRows, BlockPrefill.BLOCK_TOKENS));
-    MemoryPlan.of(config(), weightBytes, cachedTokens, blockTokens)
+    requireMemory(backend(), cachedTokens, passTokens, outputRows, evidenceBytes);
+  }
+
+  /** Refuses what does not fit the memory that is free now on any device. */
+  void requireMemoryEverywhere(
+      long cachedTokens, int passTokens, int outputRows, long evidenceBytes) {
+    for (Session session : sessions) {
+      requireMemory(session.backend(), cachedTokens, passTokens, outputRows, evidenceBytes);
+    }
+  }
+
+  private void requireMemory(
+      Backend device, long cachedTokens, int passTokens, int outputRows, long evidenceBytes) {
+    int blockTokens = Math.min(passTokens, Math.max(outputRows, decoder().blockTokens()));
+    MemoryPlan.of(decoder().cacheFormat(), weightBytes, cachedTokens, blockTokens)
         .withWorkspace(evidenceBytes)
-        .requireFits(backend.info().freeBytes());
+        .requireFits(device.info().freeBytes());
   }
 
   /** Returns the tokens of a chunk. */
@@ -149,10 +176,6 @@ record ContextRequest(
 
   /** Returns the bytes of keys and values of so many tokens in all layers, uncut. */
   long cacheBytes(long tokens) {
-    return tokens
-        * 2
-        * DType.F32.bytes(config().headDim())
-        * config().kvHeads()
-        * config().layers();
+    return decoder().cacheFormat().bytes(tokens);
   }
 }

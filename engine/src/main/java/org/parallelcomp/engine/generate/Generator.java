@@ -16,7 +16,6 @@ import org.parallelcomp.api.policy.EvictionSchedule;
 import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.policy.PrefillMode;
-import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.CacheReport;
 import org.parallelcomp.engine.Citation;
@@ -33,8 +32,9 @@ import org.parallelcomp.engine.RopeScaling;
 import org.parallelcomp.engine.TokenSink;
 import org.parallelcomp.engine.load.ModelConfig;
 import org.parallelcomp.engine.load.ModelSource;
+import org.parallelcomp.engine.model.CacheFormat;
 import org.parallelcomp.engine.model.Decoder;
-import org.parallelcomp.engine.model.DecoderWeights;
+import org.parallelcomp.engine.model.LoadedModel;
 import org.parallelcomp.engine.model.RopeScalings;
 import org.parallelcomp.engine.model.RopeTable;
 import org.parallelcomp.engine.text.Encoded;
@@ -48,37 +48,32 @@ public final class Generator {
   /** The preset that is taken where a request names no plan. */
   public static final String DEFAULT_PRESET = "parallelcomp";
 
+  private final List<LoadedModel> models;
   private final Backend backend;
   private final ModelSource source;
-  private final DecoderWeights weights;
   private final TextTokenizer tokenizer;
   private final PromptBuilder promptBuilder;
   private final PolicyCatalog catalog;
-  private final MemoryScope scope;
-  private final Rope windowRope;
+  private final CacheFormat format;
 
   /**
    * Creates a generator.
    *
-   * @param scope owner of the model's memory; requests open scopes below it
+   * @param models the model on each device, at least one; the first also decodes
    */
   public Generator(
-      Backend backend,
+      List<LoadedModel> models,
       ModelSource source,
-      DecoderWeights weights,
       TextTokenizer tokenizer,
       PromptBuilder promptBuilder,
-      PolicyCatalog catalog,
-      MemoryScope scope) {
-    this.backend = backend;
+      PolicyCatalog catalog) {
+    this.models = List.copyOf(models);
+    this.backend = models.getFirst().backend();
     this.source = source;
-    this.weights = weights;
     this.tokenizer = tokenizer;
     this.promptBuilder = promptBuilder;
     this.catalog = catalog;
-    this.scope = scope;
-    this.windowRope =
-        RopeTable.create(backend, scope, source.config().rope(), source.config().trainedWindow());
+    this.format = new CacheFormat(backend.traits().cacheType(), source.config());
   }
 
   /** Answers a request. */
@@ -161,16 +156,10 @@ public final class Generator {
 
     GenerationResult execute() {
       FinishReason reason;
-      try (MemoryScope requestScope = scope.child("request")) {
+      try {
         RequestCancelled.check(request.cancellation());
         read();
-        int positions = positionsNeeded();
-        ModelConfig config = scaled(positions);
-        try (Decoder decoder =
-            new Decoder(
-                backend, config, weights, requestScope, rope(requestScope, config, positions))) {
-          reason = answer(requestScope, decoder);
-        }
+        reason = answerOn(positionsNeeded());
       } catch (RequestCancelled e) {
         reason = FinishReason.CANCELLED;
       } catch (NoChunkKept e) {
@@ -183,6 +172,41 @@ public final class Generator {
                 e.bestScore()));
       }
       return result(reason, answer.finish());
+    }
+
+    private FinishReason answerOn(int positions) {
+      ModelConfig config = scaled(positions);
+      var sessions = new ArrayList<Session>();
+      try {
+        for (LoadedModel model : models) {
+          sessions.add(session(model, config, positions));
+        }
+        return answer(sessions);
+      } catch (InferenceException e) {
+        throw MemoryPlan.withAdvice(e);
+      } finally {
+        sessions.forEach(Session::close);
+      }
+    }
+
+    private Session session(LoadedModel model, ModelConfig config, int positions) {
+      MemoryScope requestScope = model.scope().child("request");
+      try {
+        boolean asTrained =
+            positions <= model.windowRope().positions()
+                && config.rope() == source.config().rope();
+        Rope rope =
+            asTrained
+                ? model.windowRope()
+                : RopeTable.create(model.backend(), requestScope, config.rope(), positions);
+        return new Session(
+            model.backend(),
+            requestScope,
+            new Decoder(model.backend(), config, model.weights(), requestScope, rope));
+      } catch (RuntimeException | Error e) {
+        requestScope.close();
+        throw e;
+      }
     }
 
     /** Text and question to tokens. */
@@ -242,7 +266,7 @@ public final class Generator {
                 + positions
                 + ".");
       }
-      MemoryPlan least = MemoryPlan.of(source.config(), source.weightBytes(), cachedTokens, 1);
+      MemoryPlan least = MemoryPlan.of(format, source.weightBytes(), cachedTokens, 1);
       new MemoryPlan(
               least.weightBytes(),
               least.cacheBytes(),
@@ -258,27 +282,19 @@ public final class Generator {
               config.rope(), request.ropeScaling(), config.trainedWindow(), positions));
     }
 
-    private Rope rope(MemoryScope requestScope, ModelConfig config, int positions) {
-      return positions <= windowRope.positions() && config.rope() == source.config().rope()
-          ? windowRope
-          : RopeTable.create(backend, requestScope, config.rope(), positions);
-    }
-
-    private FinishReason answer(MemoryScope requestScope, Decoder decoder) {
+    private FinishReason answer(List<Session> sessions) {
       long begin = System.nanoTime();
-      ContextRequest contextRequest = contextRequest(requestScope, decoder, begin);
+      ContextRequest contextRequest = contextRequest(sessions, begin);
       Context context = prefill(contextRequest);
       prefillNanos = System.nanoTime() - begin;
       var caches = new AnswerCaches(contextRequest, context);
-      return decode(caches, decoder, runPending(caches, context, decoder));
+      return decode(caches, contextRequest.decoder(), runPending(caches, context, sessions));
     }
 
-    private ContextRequest contextRequest(MemoryScope requestScope, Decoder decoder, long begin) {
+    private ContextRequest contextRequest(List<Session> sessions, long begin) {
       String textOrNothing = request.text() == null ? "" : request.text();
       return new ContextRequest(
-          backend,
-          decoder,
-          requestScope,
+          sessions,
           policies,
           source.weightBytes(),
           prompt,
@@ -304,7 +320,7 @@ public final class Generator {
     }
 
     /** What is pending behind the context; then it is known what was kept. */
-    private Tensor runPending(AnswerCaches caches, Context context, Decoder decoder) {
+    private Tensor runPending(AnswerCaches caches, Context context, List<Session> sessions) {
       long begin = System.nanoTime();
       var event = new PhaseEvents.Merge();
       event.begin();
@@ -320,7 +336,7 @@ public final class Generator {
                   report(Phase.MERGE, tokensDone, pending, tokensDone, begin);
                 }
               });
-      prefilledTokens = decoder.tokensRun();
+      prefilledTokens = sessions.stream().mapToLong(s -> s.decoder().tokensRun()).sum();
       citations = cite(caches.keptChunks());
       cacheReport = cacheReport(caches);
       keptCacheBytes = cacheReport.layers().stream().mapToLong(CacheReport.Layer::keptBytes).sum();
@@ -332,7 +348,7 @@ public final class Generator {
     }
 
     private CacheReport cacheReport(AnswerCaches caches) {
-      long tokenBytes = 2 * DType.F32.bytes(source.config().headDim());
+      long tokenBytes = format.headTokenBytes();
       List<CacheReport.Layer> layers =
           caches.tokensPerHead(prompt.query().length).stream()
               .map(
@@ -433,11 +449,6 @@ public final class Generator {
 
     private GenerationResult result(FinishReason reason, String answerText) {
       int promptTokens = prompt.prefix().length + prompt.query().length;
-      long tokenBytes =
-          2
-              * DType.F32.bytes(source.config().headDim())
-              * source.config().kvHeads()
-              * source.config().layers();
       var figures =
           new Figures(
               text.tokens(),
@@ -446,7 +457,7 @@ public final class Generator {
               answerIds.size(),
               chunks.size(),
               citations.size(),
-              tokenBytes * (text.tokens() + promptTokens),
+              format.bytes((long) text.tokens() + promptTokens),
               keptCacheBytes,
               readNanos,
               prefillNanos,

@@ -3,15 +3,29 @@ package org.parallelcomp.engine.generate;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.engine.load.ModelConfig;
+import org.parallelcomp.engine.model.CacheFormat;
 
 /**
  * The memory that a request will take, known before any of it is allocated.
  *
- * @param weightBytes weights, mapped from the file
+ * @param weightBytes weights, mapped from the file or loaded already
  * @param cacheBytes keys and values
  * @param workspaceBytes activations of one block
  */
 public record MemoryPlan(long weightBytes, long cacheBytes, long workspaceBytes) {
+  private static final String ADVICE =
+      "cut the text into smaller chunks, keep fewer of them, or shorten it.";
+
+  /** Returns a failure, with what to lower if it was for lack of memory and does not say so. */
+  static InferenceException withAdvice(InferenceException failure) {
+    String message = String.valueOf(failure.getMessage());
+    if (failure.code() != ErrorCode.OUT_OF_MEMORY || message.endsWith(ADVICE)) {
+      return failure;
+    }
+    return new InferenceException(
+        ErrorCode.OUT_OF_MEMORY, message.replaceAll("\\.$", "") + "; " + ADVICE, failure);
+  }
+
   /**
    * Returns the plan for a model.
    *
@@ -20,8 +34,8 @@ public record MemoryPlan(long weightBytes, long cacheBytes, long workspaceBytes)
    * @param blockTokens tokens that pass through the decoder at once
    */
   public static MemoryPlan of(
-      ModelConfig config, long weightBytes, long cachedTokens, int blockTokens) {
-    long cacheNumbers = 2L * config.layers() * config.kvHeads() * config.headDim() * cachedTokens;
+      CacheFormat format, long weightBytes, long cachedTokens, int blockTokens) {
+    ModelConfig config = format.config();
     long rowNumbers =
         3L * config.hiddenDim()
             + 2L * config.queryHeads() * config.headDim()
@@ -30,7 +44,7 @@ public record MemoryPlan(long weightBytes, long cacheBytes, long workspaceBytes)
             + config.queryHeads();
     return new MemoryPlan(
         weightBytes,
-        Float.BYTES * cacheNumbers,
+        format.bytes(cachedTokens),
         Float.BYTES * (rowNumbers * blockTokens + config.vocab()));
   }
 
@@ -60,7 +74,8 @@ public record MemoryPlan(long weightBytes, long cacheBytes, long workspaceBytes)
               + workspaceBytes
               + "), but "
               + freeBytes
-              + " are free; cut the text into smaller chunks, keep fewer of them, or shorten it.");
+              + " are free; "
+              + ADVICE);
     }
   }
 }

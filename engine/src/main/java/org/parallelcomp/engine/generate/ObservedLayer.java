@@ -81,14 +81,16 @@ record ObservedLayer(
   }
 
   /**
-   * {@code [slots, headDim]} to {@code [kvHeads, contextTokens, headDim]}: every head has as many
-   * slots.
+   * {@code [slots, headDim]} to F32 {@code [kvHeads, contextTokens, headDim]}: every head has as
+   * many slots.
    */
   private Tensor contextOf(Tensor slots) {
     KvLayer kvLayer = attended.sequence().layer();
-    return slots
-        .reshape(Shape.of(kvHeads(), kvLayer.capacity(0), headDim()))
-        .slice(1, prefixTokens, prefixTokens + contextTokens);
+    Tensor context =
+        slots
+            .reshape(Shape.of(kvHeads(), kvLayer.capacity(0), headDim()))
+            .slice(1, prefixTokens, prefixTokens + contextTokens);
+    return context.dtype() == DType.F32 ? context : backend.tensorOps(scope).floats(context);
   }
 
   /** The positions of the context's keys as a copy, {@code [kvHeads, contextTokens]}. */
@@ -108,7 +110,9 @@ record ObservedLayer(
   @Override
   public Tensor unrotatedKeys() {
     requireDeclared(Evidence.UNROTATED_KEYS);
-    Tensor keys = copy(contextOf(attended.sequence().layer().keys()));
+    Tensor context = contextOf(attended.sequence().layer().keys());
+    // Rotated in place, which must not reach the cache.
+    Tensor keys = attended.sequence().layer().keys().dtype() == DType.F32 ? copy(context) : context;
     long rows = (long) kvHeads() * contextTokens;
     backend
         .decoder()

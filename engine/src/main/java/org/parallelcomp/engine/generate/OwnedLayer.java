@@ -19,7 +19,8 @@ record OwnedLayer(MemoryScope scope, KvLayer layer) implements AutoCloseable {
   static OwnedLayer allocate(Backend backend, MemoryScope parent, int[] capacities, int headDim) {
     MemoryScope scope = parent.child("layer");
     try {
-      return new OwnedLayer(scope, backend.cache().allocate(scope, DType.F32, capacities, headDim));
+      DType dtype = backend.traits().cacheType();
+      return new OwnedLayer(scope, backend.cache().allocate(scope, dtype, capacities, headDim));
     } catch (RuntimeException | Error e) {
       scope.close();
       throw e;

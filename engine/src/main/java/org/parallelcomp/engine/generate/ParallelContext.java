@@ -8,8 +8,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.CacheOps;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.cache.KvLayer;
@@ -24,6 +26,7 @@ import org.parallelcomp.api.policy.ContextMerge;
 import org.parallelcomp.api.policy.EvictionSchedule;
 import org.parallelcomp.api.policy.SinkReweighting;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.PassTrace;
 import org.parallelcomp.engine.model.ContextWeighting;
 import org.parallelcomp.engine.model.LayerCaches;
@@ -42,6 +45,7 @@ final class ParallelContext {
   private final Optional<ChunkTexts> texts;
   private List<Float> questionPrior = List.of();
   private double best = Double.NaN;
+  private long tokensDone;
 
   private ParallelContext(ContextRequest request, List<Chunk> chunks) {
     this.request = request;
@@ -55,7 +59,8 @@ final class ParallelContext {
                 new ChunkEvictionRequest(
                     chunks, reread ? request.roomInWindow() : Integer.MAX_VALUE));
     int keptChunks = Math.min(queue.capacity(), chunks.size());
-    this.eviction = TokenEviction.perChunk(request.policies(), request.config(), keptChunks);
+    this.eviction =
+        TokenEviction.perChunk(request.policies(), request.decoder().cacheFormat(), keptChunks);
     this.texts = request.policies().needsTokenIds() ? Optional.of(texts()) : Optional.empty();
   }
 
@@ -87,60 +92,44 @@ final class ParallelContext {
    * A chunk that has been prefilled.
    *
    * @param selfInformation mean negative log-probability of the question's tokens, or NaN
+   * @param session where its cache is
    */
-  private record Scored(double selfInformation, ChunkCache cache) {}
+  private record Scored(double selfInformation, ChunkCache cache, Session session) {}
+
+  /** One device at work on chunks. */
+  private record Worker(Session session, ChunkPrefill prefill) {}
+
+  /** What a worker made of a chunk, and the event that measured it, still to be written. */
+  private record Prefilled(
+      Chunk chunk, Session session, ChunkPrefill.Result result, PhaseEvents.ChunkPrefill event) {}
 
   /** Prefills every chunk and lets go of those that the eviction policy drops on the way. */
   private SortedMap<Integer, Scored> prefillChunks(boolean keepCaches) {
     var live = new TreeMap<Integer, Scored>();
-    int promptTokens = request.prompt().prefix().length + request.prompt().query().length;
-    requireMemory(promptTokens + longestChunk());
+    requireMemory(passTokens());
     if (request.policies().needsQuestionPrior()) {
       questionPrior = questionPrior();
     }
-    try (MemoryScope workspace = request.scope().child("workspace")) {
-      List<KvLayer> prefix = prefillPrefix(workspace);
-      var prefill =
-          new ChunkPrefill(
-              request.backend(),
-              request.decoder(),
-              request.prompt(),
-              prefix,
-              eviction,
-              request.policies().needsQuestionLikelihood(),
-              keepCaches,
-              rerotates(),
-              request.tracer().isOn(),
-              new LayerPool(request.decoder(), workspace, promptTokens + longestChunk()),
-              request.cancellation());
-      long tokensDone = 0;
-      for (Chunk chunk : chunks) {
-        RequestCancelled.check(request.cancellation());
-        long before = tokensDone;
-        int done = chunk.index();
-        request.progress().chunks(done, chunks.size(), tokensDone);
-        var event = new PhaseEvents.ChunkPrefill();
-        event.begin();
-        ChunkPrefill.Result result =
-            prefill.run(
-                request.idsOf(chunk),
-                request.scope(),
-                blockTokens ->
-                    request.progress().chunks(done, chunks.size(), before + blockTokens));
-        float[] logLikelihoods = result.questionLogLikelihoods();
-        double score = score(chunk, logLikelihoods);
-        best = Double.isNaN(best) || score > best ? score : best;
-        event.chunk = chunk.index();
-        event.tokens = chunk.tokens();
-        event.score = score;
-        event.commit();
-        double selfInformation = selfInformation(logLikelihoods);
-        request.tracer().scored(chunk.index(), score, selfInformation);
-        live.put(chunk.index(), new Scored(selfInformation, result.cache()));
-        evict(live, queue.offer(chunk.index(), score));
-        tokensDone += chunk.tokens();
+    // More devices than chunks have nothing to do.
+    int devices = Math.min(request.sessions().size(), chunks.size());
+    var workspaces = new ArrayList<MemoryScope>();
+    try {
+      var workers = new ArrayList<Worker>();
+      Cancellation cancellation = request.cancellation().child();
+      for (Session session : request.sessions().subList(0, devices)) {
+        MemoryScope workspace = session.scope().child("workspace");
+        workspaces.add(workspace);
+        workers.add(worker(session, workspace, keepCaches, cancellation));
       }
+      ChunkWorkers.run(
+          workers,
+          chunks.size(),
+          (worker, chunk) -> prefill(worker, chunks.get(chunk), devices == 1),
+          prefilled -> take(live, prefilled),
+          cancellation::cancel);
       request.progress().chunks(chunks.size(), chunks.size(), tokensDone);
+    } finally {
+      workspaces.forEach(MemoryScope::close);
     }
     List<Integer> kept = queue.kept();
     if (!live.keySet().containsAll(kept)) {
@@ -154,6 +143,70 @@ final class ParallelContext {
     }
     requireRoom(kept);
     return live;
+  }
+
+  private Worker worker(
+      Session session, MemoryScope workspace, boolean keepCaches, Cancellation cancellation) {
+    return new Worker(
+        session,
+        new ChunkPrefill(
+            session.backend(),
+            session.decoder(),
+            request.prompt(),
+            prefillPrefix(session, workspace),
+            eviction,
+            request.policies().needsQuestionLikelihood(),
+            keepCaches,
+            rerotates(),
+            request.tracer().isOn(),
+            new LayerPool(session.decoder(), workspace, passTokens()),
+            cancellation));
+  }
+
+  /** Prefills a chunk on the worker's thread. */
+  private Prefilled prefill(Worker worker, Chunk chunk, boolean alone) {
+    RequestCancelled.check(worker.prefill().cancellation());
+    var event = new PhaseEvents.ChunkPrefill();
+    event.begin();
+    IntConsumer progress = blockTokens -> {};
+    if (alone) {
+      long before = tokensDone;
+      request.progress().chunks(chunk.index(), chunks.size(), before);
+      progress =
+          blockTokens ->
+              request.progress().chunks(chunk.index(), chunks.size(), before + blockTokens);
+    }
+    ChunkPrefill.Result result =
+        worker.prefill().run(request.idsOf(chunk), worker.session().scope(), progress);
+    event.end();
+    return new Prefilled(chunk, worker.session(), result, event);
+  }
+
+  /** Scores a chunk, and lets go of those that it puts out; chunks come in the text's order. */
+  private void take(SortedMap<Integer, Scored> live, Prefilled prefilled) {
+    Chunk chunk = prefilled.chunk();
+    float[] logLikelihoods = prefilled.result().questionLogLikelihoods();
+    double score = score(chunk, logLikelihoods);
+    best = Double.isNaN(best) || score > best ? score : best;
+    prefilled.event().chunk = chunk.index();
+    prefilled.event().tokens = chunk.tokens();
+    prefilled.event().score = score;
+    prefilled.event().commit();
+    double selfInformation = selfInformation(logLikelihoods);
+    request.tracer().scored(chunk.index(), score, selfInformation);
+    live.put(
+        chunk.index(),
+        new Scored(selfInformation, prefilled.result().cache(), prefilled.session()));
+    evict(live, queue.offer(chunk.index(), score));
+    tokensDone += chunk.tokens();
+    if (request.sessions().size() > 1) {
+      request.progress().chunks(chunk.index() + 1, chunks.size(), tokensDone);
+    }
+  }
+
+  /** Returns the most tokens of a chunk's pass: prefix, chunk and query. */
+  private int passTokens() {
+    return request.prompt().prefix().length + request.prompt().query().length + longestChunk();
   }
 
   private void requireRoom(List<Integer> kept) {
@@ -177,7 +230,7 @@ final class ParallelContext {
       mostKept = Math.max(mostKept, eviction.keptTokens(layer, longestChunk()));
     }
     long live = Math.min(queue.capacity(), chunks.size()) + 1L;
-    request.requireMemory(
+    request.requireMemoryEverywhere(
         2 * live * mostKept + passTokens + request.tokensAround(),
         passTokens,
         eviction.windowTokens(request.prompt().query().length, longestChunk()),
@@ -188,12 +241,12 @@ final class ParallelContext {
     return chunks.stream().mapToInt(Chunk::tokens).max().orElse(0);
   }
 
-  private List<KvLayer> prefillPrefix(MemoryScope workspace) {
+  private List<KvLayer> prefillPrefix(Session session, MemoryScope workspace) {
     int[] prefixIds = request.prompt().prefix();
-    List<KvLayer> layers = request.decoder().allocateLayers(workspace, prefixIds.length);
+    List<KvLayer> layers = session.decoder().allocateLayers(workspace, prefixIds.length);
     if (prefixIds.length > 0) {
       BlockPrefill.forward(
-          request.decoder(),
+          session.decoder(),
           prefixIds,
           0,
           0,
@@ -318,26 +371,28 @@ final class ParallelContext {
       }
     }
     try (MemoryScope step = request.scope().child("prefix")) {
-      List<KvLayer> prefix = prefillPrefix(step);
+      List<KvLayer> prefix = prefillPrefix(request.sessions().getFirst(), step);
       for (int layer = 0; layer < request.config().layers(); layer++) {
-        int[] capacities = new int[request.config().kvHeads()];
-        Arrays.fill(capacities, prefixTokens + queryIds.length + request.answerRoom());
-        var parts = new ArrayList<KvLayer>();
-        for (Scored chunk : kept.values()) {
-          parts.add(chunk.cache().layers().get(layer));
+        try (MemoryScope arrivals = request.scope().child("arrivals")) {
+          var parts = new ArrayList<KvLayer>();
+          for (Scored chunk : kept.values()) {
+            parts.add(here(arrivals, chunk, layer));
+          }
+          int[] capacities = new int[request.config().kvHeads()];
+          Arrays.fill(capacities, prefixTokens + queryIds.length + request.answerRoom());
+          for (KvLayer part : parts) {
+            Arrays.setAll(capacities, head -> capacities[head] + part.tokens(head));
+          }
+          OwnedLayer merged =
+              OwnedLayer.allocate(
+                  request.backend(), request.scope(), capacities, request.config().headDim());
+          cache.concatenate(merged.layer(), prefix.get(layer));
+          for (KvLayer part : parts) {
+            cache.concatenate(merged.layer(), part);
+          }
+          layers.add(merged);
+          weightings.add(weighting(layer, prefixTokens, parts));
         }
-        for (KvLayer part : parts) {
-          Arrays.setAll(capacities, head -> capacities[head] + part.tokens(head));
-        }
-        OwnedLayer merged =
-            OwnedLayer.allocate(
-                request.backend(), request.scope(), capacities, request.config().headDim());
-        cache.concatenate(merged.layer(), prefix.get(layer));
-        for (KvLayer part : parts) {
-          cache.concatenate(merged.layer(), part);
-        }
-        layers.add(merged);
-        weightings.add(weighting(layer, prefixTokens, parts));
       }
     }
     var keptChunks = new ArrayList<Context.KeptChunk>();
@@ -376,6 +431,15 @@ final class ParallelContext {
                   scored.cache().traced()));
         });
     return passes;
+  }
+
+  /** Returns a chunk's layer on the first device, where it may have to be brought. */
+  private KvLayer here(MemoryScope arrivals, Scored chunk, int layer) {
+    KvLayer there = chunk.cache().layers().get(layer);
+    Backend backend = chunk.session().backend();
+    return backend == request.backend()
+        ? there
+        : request.backend().copyOf(arrivals, backend, there);
   }
 
   /** How attention to the kept chunks is weighed in a layer, or null if it is plain. */

@@ -26,6 +26,11 @@ final class Sampler implements NextToken {
   }
 
   @Override
+  public boolean takesTheMostLikely() {
+    return sampling.temperature() == 0 && sampling.repetitionPenalty() == 1;
+  }
+
+  @Override
   public int next(float[] logits) {
     penalise(logits);
     int token = sampling.temperature() == 0 ? argMax(logits) : draw(logits);

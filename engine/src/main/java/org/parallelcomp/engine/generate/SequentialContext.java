@@ -35,7 +35,7 @@ final class SequentialContext implements LayerCaches {
 
   private SequentialContext(ContextRequest request, int rollingCapacity) {
     this.request = request;
-    this.eviction = TokenEviction.perChunk(request.policies(), request.config(), 1);
+    this.eviction = TokenEviction.perChunk(request.policies(), request.decoder().cacheFormat(), 1);
     this.rolling = OwnedLayer.allocate(request, rollingCapacity);
     this.appended = new int[rolling.size()];
     for (int layer = 0; layer < rolling.size(); layer++) {
@@ -45,7 +45,7 @@ final class SequentialContext implements LayerCaches {
 
   /** Returns the context for the question. */
   static Context build(ContextRequest request, List<Chunk> chunks) {
-    var eviction = TokenEviction.perChunk(request.policies(), request.config(), 1);
+    var eviction = TokenEviction.perChunk(request.policies(), request.decoder().cacheFormat(), 1);
     if (request.policies().schedule().prefill() != EvictionSchedule.Prefill.PER_CHUNK) {
       throw new InferenceException(
           ErrorCode.INVALID_ARGUMENT,

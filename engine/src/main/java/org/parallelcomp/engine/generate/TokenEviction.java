@@ -20,6 +20,7 @@ import org.parallelcomp.api.policy.Selector;
 import org.parallelcomp.api.policy.TokenScorer;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.engine.load.ModelConfig;
+import org.parallelcomp.engine.model.CacheFormat;
 
 /** Budget, scorer, selector and calibration of a plan as one decision per layer. */
 final class TokenEviction {
@@ -30,13 +31,15 @@ final class TokenEviction {
 
   private final Policies policies;
   private final ModelConfig config;
+  private final CacheFormat format;
   private final int keptChunks;
   private final boolean enabled;
 
   private TokenEviction(
-      Policies policies, ModelConfig config, int keptChunks, EvictionSchedule.Prefill when) {
+      Policies policies, CacheFormat format, int keptChunks, EvictionSchedule.Prefill when) {
     this.policies = policies;
-    this.config = config;
+    this.config = format.config();
+    this.format = format;
     this.keptChunks = keptChunks;
     this.enabled = policies.schedule().prefill() == when;
   }
@@ -47,16 +50,16 @@ final class TokenEviction {
    *
    * @param keptChunks the most chunks that share the budget
    */
-  static TokenEviction perChunk(Policies policies, ModelConfig config, int keptChunks) {
-    return new TokenEviction(policies, config, keptChunks, EvictionSchedule.Prefill.PER_CHUNK);
+  static TokenEviction perChunk(Policies policies, CacheFormat format, int keptChunks) {
+    return new TokenEviction(policies, format, keptChunks, EvictionSchedule.Prefill.PER_CHUNK);
   }
 
   /**
    * Returns the decision on the merged context, which keeps everything if the plan's schedule cuts
    * at another time.
    */
-  static TokenEviction merged(Policies policies, ModelConfig config) {
-    return new TokenEviction(policies, config, 1, EvictionSchedule.Prefill.MERGED);
+  static TokenEviction merged(Policies policies, CacheFormat format) {
+    return new TokenEviction(policies, format, 1, EvictionSchedule.Prefill.MERGED);
   }
 
   /** Returns how many tokens of so many a layer may keep per kv head. */
@@ -64,7 +67,6 @@ final class TokenEviction {
     if (!enabled) {
       return contextTokens;
     }
-    long tokenBytes = 2 * DType.F32.bytes(config.headDim());
     int kept =
         policies
             .budget()
@@ -74,7 +76,7 @@ final class TokenEviction {
                     config.layers(),
                     config.kvHeads(),
                     contextTokens,
-                    tokenBytes,
+                    format.headTokenBytes(),
                     keptChunks));
     if (kept < 0 || kept > contextTokens) {
       throw new InferenceException(
@@ -194,6 +196,8 @@ final class TokenEviction {
       numbers +=
           switch (evidence) {
             case CONTEXT_QUERIES -> config.queryHeads() * headNumbers;
+            // A cache of halves is copied to be looked at, and then to be rotated back.
+            case KEYS, VALUES -> format.dtype() == DType.F32 ? 0 : config.kvHeads() * headNumbers;
             case UNROTATED_KEYS -> config.kvHeads() * headNumbers;
             case UNROTATED_QUERIES -> 2 * config.queryHeads() * headNumbers;
             case OUTPUT_PROJECTION ->

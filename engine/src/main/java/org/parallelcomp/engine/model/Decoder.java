@@ -25,6 +25,7 @@ import org.parallelcomp.engine.load.ModelConfig;
 public final class Decoder implements AutoCloseable {
   private final Backend backend;
   private final ModelConfig config;
+  private final CacheFormat cacheFormat;
   private final DecoderWeights weights;
   private final MemoryScope scope;
   private final Scratch scratch;
@@ -44,6 +45,7 @@ public final class Decoder implements AutoCloseable {
       Backend backend, ModelConfig config, DecoderWeights weights, MemoryScope parent, Rope rope) {
     this.backend = backend;
     this.config = config;
+    this.cacheFormat = new CacheFormat(backend.traits().cacheType(), config);
     this.weights = weights;
     this.scope = parent.child("decoder");
     this.scratch = new Scratch(scope);
@@ -96,6 +98,16 @@ public final class Decoder implements AutoCloseable {
     return config;
   }
 
+  /** Returns what keys and values take. */
+  public CacheFormat cacheFormat() {
+    return cacheFormat;
+  }
+
+  /** Returns how many tokens of a sequence pass at once. */
+  public int blockTokens() {
+    return backend.traits().blockTokens();
+  }
+
   /** Returns the factor of the products of queries and keys. */
   public float scale() {
     return scale;
@@ -110,7 +122,7 @@ public final class Decoder implements AutoCloseable {
   public KvLayer allocateLayer(MemoryScope owner, int capacity) {
     int[] capacities = new int[config.kvHeads()];
     Arrays.fill(capacities, capacity);
-    return backend.cache().allocate(owner, DType.F32, capacities, config.headDim());
+    return backend.cache().allocate(owner, cacheFormat.dtype(), capacities, config.headDim());
   }
 
   /** Allocates empty caches for every layer, each head with the given capacity. */
@@ -322,6 +334,18 @@ public final class Decoder implements AutoCloseable {
     backend.decoder().rmsNorm(normed, hidden, weights.outputNorm(), config.rmsEpsilon());
     backend.decoder().linear(logits, weights.output(), null, normed);
     return logits;
+  }
+
+  /**
+   * Returns the most likely next token, the earlier of equals; nothing but its number crosses to
+   * the host.
+   *
+   * @param hidden one row as {@link #forward} returned it
+   */
+  public int mostLikely(Tensor hidden) {
+    try (MemoryScope step = scope.child("mostLikely")) {
+      return backend.host().copyToHostInts(backend.tensorOps(step).argMax(logits(hidden)))[0];
+    }
   }
 
   /**

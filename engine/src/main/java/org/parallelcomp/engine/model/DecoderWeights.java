@@ -96,14 +96,15 @@ public record DecoderWeights(
               }
             });
     Shape heads = Shape.of(config.queryHeads(), config.kvHeads(), config.headDim());
-    calls.add(new OpCall(Operation.ATTEND, List.of(DType.F32), List.of(heads)));
+    DType cacheType = backend.traits().cacheType();
+    calls.add(new OpCall(Operation.ATTEND, List.of(cacheType), List.of(heads)));
     calls.add(
         new OpCall(
             Operation.ROPE, List.of(), List.of(Shape.of(config.queryHeads(), config.headDim()))));
     calls.add(
         new OpCall(
             Operation.CACHE,
-            List.of(DType.F32),
+            List.of(cacheType),
             List.of(Shape.of(config.kvHeads(), config.headDim()))));
     var missing = new TreeSet<String>();
     for (OpCall call : calls) {

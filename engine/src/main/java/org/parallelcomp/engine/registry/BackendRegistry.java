@@ -114,7 +114,7 @@ public final class BackendRegistry {
     if (chosen.status.availability() instanceof Availability.Unusable unusable) {
       throw new InferenceException(
           ErrorCode.BACKEND_UNAVAILABLE,
-          "Backend " + chosen.status.id() + " cannot run here: " + reasons(unusable));
+          "Backend " + chosen.status.id() + " cannot run here: " + reasons(unusable) + ".");
     }
     LOG.log(
         System.Logger.Level.DEBUG,
@@ -136,7 +136,7 @@ public final class BackendRegistry {
                         : "No backend can run here: "
                             + found.stream()
                                 .map(f -> f.status.id() + ": " + describe(f.status.availability()))
-                                .collect(Collectors.joining("; "))));
+                                .collect(Collectors.joining("; ", "", "."))));
   }
 
   private Found byId(String id) {
@@ -157,6 +157,6 @@ public final class BackendRegistry {
   private static String reasons(Availability.Unusable unusable) {
     return unusable.reasons().stream()
         .map(reason -> reason.cause() + " (" + reason.remedy() + ")")
-        .collect(Collectors.joining("; ", "", "."));
+        .collect(Collectors.joining("; "));
   }
 }

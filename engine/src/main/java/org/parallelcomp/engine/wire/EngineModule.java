@@ -3,15 +3,17 @@ package org.parallelcomp.engine.wire;
 import com.google.inject.AbstractModule;
 import com.google.inject.Provides;
 import jakarta.inject.Singleton;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.BackendConfig;
-import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.engine.EngineConfig;
 import org.parallelcomp.engine.PolicyCatalog;
 import org.parallelcomp.engine.generate.Generator;
 import org.parallelcomp.engine.load.ModelFiles;
 import org.parallelcomp.engine.load.ModelSource;
-import org.parallelcomp.engine.model.DecoderWeights;
+import org.parallelcomp.engine.model.LoadedModel;
 import org.parallelcomp.engine.registry.BackendRegistry;
 import org.parallelcomp.engine.registry.PolicyRegistry;
 import org.parallelcomp.engine.text.PromptBuilder;
@@ -47,24 +49,21 @@ final class EngineModule extends AbstractModule {
     return PolicyRegistry.discover(config.plugins());
   }
 
+  /** The model on every device. */
   @Provides
   @Singleton
-  Backend backend() {
-    return resources.own(
-        BackendRegistry.discover()
-            .open(config.backend(), new BackendConfig(config.threads(), config.backendOptions())));
-  }
-
-  @Provides
-  @Singleton
-  MemoryScope modelScope(Backend backend) {
-    return resources.own(backend.openScope("model"));
-  }
-
-  @Provides
-  @Singleton
-  DecoderWeights decoderWeights(Backend backend, MemoryScope modelScope, ModelSource source) {
-    return DecoderWeights.load(backend, modelScope, source);
+  List<LoadedModel> models(ModelSource source) {
+    BackendRegistry registry = BackendRegistry.discover();
+    var backends = new ArrayList<Backend>();
+    for (Map<String, String> options : config.optionsOfDevices()) {
+      backends.add(
+          resources.own(
+              registry.open(config.backend(), new BackendConfig(config.threads(), options))));
+    }
+    return backends.stream()
+        .map(
+            backend -> LoadedModel.load(backend, resources.own(backend.openScope("model")), source))
+        .toList();
   }
 
   @Provides
@@ -82,13 +81,11 @@ final class EngineModule extends AbstractModule {
   @Provides
   @Singleton
   Generator generator(
-      Backend backend,
+      List<LoadedModel> models,
       ModelSource source,
-      DecoderWeights weights,
       TextTokenizer tokenizer,
       PromptBuilder promptBuilder,
-      PolicyCatalog catalog,
-      MemoryScope modelScope) {
-    return new Generator(backend, source, weights, tokenizer, promptBuilder, catalog, modelScope);
+      PolicyCatalog catalog) {
+    return new Generator(models, source, tokenizer, promptBuilder, catalog);
   }
 }

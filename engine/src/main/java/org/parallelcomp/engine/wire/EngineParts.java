@@ -4,20 +4,24 @@ import com.google.inject.ConfigurationException;
 import com.google.inject.CreationException;
 import com.google.inject.Guice;
 import com.google.inject.Injector;
+import com.google.inject.Key;
 import com.google.inject.ProvisionException;
 import com.google.inject.Stage;
+import com.google.inject.TypeLiteral;
+import java.util.List;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.engine.EngineConfig;
 import org.parallelcomp.engine.PolicyCatalog;
 import org.parallelcomp.engine.generate.Generator;
 import org.parallelcomp.engine.load.ModelSource;
+import org.parallelcomp.engine.model.LoadedModel;
 import org.parallelcomp.engine.text.TextTokenizer;
 
 /**
  * The parts of an engine, put together by Guice.
  *
- * @param backend computes
+ * @param backends computes, one per device; the first also decodes
  * @param source the model's files
  * @param catalog policies and presets
  * @param tokenizer text to tokens
@@ -25,7 +29,7 @@ import org.parallelcomp.engine.text.TextTokenizer;
  * @param resources what must be closed with it
  */
 public record EngineParts(
-    Backend backend,
+    List<Backend> backends,
     ModelSource source,
     PolicyCatalog catalog,
     TextTokenizer tokenizer,
@@ -53,7 +57,9 @@ public record EngineParts(
       // The model's files first: what is wrong with them is the likeliest and cheapest refusal.
       ModelSource source = injector.getInstance(ModelSource.class);
       return new EngineParts(
-          injector.getInstance(Backend.class),
+          injector.getInstance(Key.get(new TypeLiteral<List<LoadedModel>>() {})).stream()
+              .map(LoadedModel::backend)
+              .toList(),
           source,
           injector.getInstance(PolicyCatalog.class),
           injector.getInstance(TextTokenizer.class),

@@ -129,9 +129,7 @@ class EvidenceTest {
               p.merge());
       request =
           new ContextRequest(
-              request.backend(),
-              request.decoder(),
-              scope,
+              List.of(new Session(request.backend(), scope, request.decoder())),
               policies,
               request.weightBytes(),
               prompt,
@@ -411,7 +409,7 @@ class EvidenceTest {
                   p.calibration(),
                   p.schedule(),
                   p.merge()),
-              model.source.config(),
+              model.decoder.cacheFormat(),
               1);
       var refused =
           assertThrows(

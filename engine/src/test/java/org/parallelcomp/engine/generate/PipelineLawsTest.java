@@ -133,9 +133,7 @@ class PipelineLawsTest {
       ContextRequest request = model.request(scope, uncut, prompt, textIds, 8);
       var listening =
           new ContextRequest(
-              request.backend(),
-              request.decoder(),
-              scope,
+              List.of(new Session(request.backend(), scope, request.decoder())),
               request.policies(),
               request.weightBytes(),
               prompt,
@@ -168,9 +166,7 @@ class PipelineLawsTest {
       ContextRequest request = model.request(scope, plan(), prompt, textIds, 8);
       var cancelled =
           new ContextRequest(
-              request.backend(),
-              request.decoder(),
-              scope,
+              List.of(new Session(request.backend(), scope, request.decoder())),
               request.policies(),
               request.weightBytes(),
               prompt,

@@ -2,6 +2,7 @@ package org.parallelcomp.engine.generate;
 
 import java.nio.file.Path;
 import java.util.BitSet;
+import java.util.List;
 import java.util.Map;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.BackendConfig;
@@ -96,9 +97,7 @@ final class TestModel implements AutoCloseable {
       MemoryScope requestScope, Plan plan, PromptParts prompt, int[] textIds, int answerTokens) {
     BitSet sentenceEnds = tokenizer.sentenceEnds(textIds);
     return new ContextRequest(
-        backend,
-        decoder,
-        requestScope,
+        List.of(new Session(backend, requestScope, decoder)),
         Policies.create(plan, catalog),
         source.weightBytes(),
         prompt,

@@ -54,6 +54,14 @@ public final class CudaStream extends NativeOwner {
     }
   }
 
+  /** Copies to pinned memory of the host, which must not be read before the stream came so far. */
+  public void downloadLater(MemorySegment target, long source) {
+    context.makeCurrent();
+    Library.DRIVER.check(
+        "cuMemcpyDtoHAsync_v2",
+        CudaDriver.cuMemcpyDtoHAsync_v2(target, source, target.byteSize(), handle()));
+  }
+
   /** Copies to the host and waits for it. */
   public void download(MemorySegment target, long source) {
     if (target.byteSize() > 0) {
