@@ -73,7 +73,7 @@ class Archive {
         new ProcessBuilder(
                 "tar", "-C", root.getParent().toString(), "-cJf", archive.toString(), name)
             .inheritIO();
-    tar.environment().put("XZ_OPT", "-9e");
+    tar.environment().put("XZ_OPT", "-6 -T0");
     if (tar.start().waitFor() != 0) {
       throw new IOException("tar could not write " + archive);
     }

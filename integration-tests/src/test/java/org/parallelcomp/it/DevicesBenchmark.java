@@ -7,6 +7,9 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import org.parallelcomp.api.backend.BackendInfo;
+import org.parallelcomp.api.policy.Plan;
+import org.parallelcomp.api.policy.PolicyKind;
+import org.parallelcomp.api.policy.PolicySpec;
 import org.parallelcomp.engine.Engine;
 import org.parallelcomp.engine.EngineConfig;
 import org.parallelcomp.engine.Figures;
@@ -21,7 +24,7 @@ import org.parallelcomp.engine.TokenSink;
  * <pre>
  * DevicesBenchmark MODEL TEXT BACKEND DEVICES RUNS ANSWER_TOKENS PLAN [KEY=VALUE ...]
  * DEVICES: such as 0,1, or - for the backend's choice
- * PLAN: as for RetrievalTable
+ * PLAN: a preset, perhaps with changes: "parallelcomp + chunk-eviction=best(chunks=16)"
  * </pre>
  */
 final class DevicesBenchmark {
@@ -45,7 +48,7 @@ final class DevicesBenchmark {
       print("loaded\t%.2f s", (System.nanoTime() - begin) * 1e-9);
       GenerationRequest request =
           GenerationRequest.ask(text, "What is the pass key?")
-              .withPlan(RetrievalTable.plan(engine, args[6]))
+              .withPlan(plan(engine, args[6]))
               .withMaxTokens(Integer.parseInt(args[5]));
       for (int run = 0; run < Integer.parseInt(args[4]); run++) {
         print(run, engine.generate(request, TokenSink.NONE));
@@ -54,6 +57,21 @@ final class DevicesBenchmark {
         print("device\t%s\t%s", info.device(), info.facts());
       }
     }
+  }
+
+  private static Plan plan(Engine engine, String text) {
+    String[] parts = text.split(" \\+ ");
+    Plan plan = engine.plan(parts[0]);
+    for (String change : Arrays.asList(parts).subList(1, parts.length)) {
+      String[] policy = change.split("=", 2);
+      PolicyKind kind =
+          Arrays.stream(PolicyKind.values())
+              .filter(k -> k.label().equals(policy[0]))
+              .findFirst()
+              .orElseThrow();
+      plan = plan.with(kind, PolicySpec.parse(policy[1]));
+    }
+    return plan;
   }
 
   private static void print(int run, GenerationResult result) {

@@ -14,14 +14,18 @@ import java.net.URL;
 import java.net.URLConnection;
 import java.net.URLStreamHandler;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.Enumeration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -35,6 +39,9 @@ import org.parallelcomp.api.backend.BackendTraits;
 import org.parallelcomp.api.backend.CacheOps;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.policy.Plan;
+import org.parallelcomp.api.policy.PolicyKind;
+import org.parallelcomp.api.policy.PolicySpec;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.backend.cpu.vector.CpuBackendProvider;
 import org.parallelcomp.conformance.asserting.AssertingBackendProvider;
@@ -57,21 +64,28 @@ class DevicesTest {
   private static final String QUESTION = "What is the special magic number for Lisbon?";
   private static final String ANSWER = "8412067";
 
-  private static final Map<String, AtomicInteger> CACHES = new ConcurrentHashMap<>();
+  private static int layers;
+
+  private static final Map<String, AtomicInteger> APPENDED = new ConcurrentHashMap<>();
   private static volatile BackendTraits traits = BackendTraits.DEFAULT;
   private static volatile long freeBytes = Long.MAX_VALUE;
-  private static volatile int cachesUntilFull = Integer.MAX_VALUE;
+  private static final AtomicInteger CACHES_UNTIL_FULL = new AtomicInteger();
 
   private ClassLoader contextLoader;
+
+  @BeforeAll
+  static void countLayers() throws IOException {
+    layers = Engine.inspect(Needle6m.path()).layers();
+  }
 
   @BeforeEach
   void showTheBackend() {
     contextLoader = Thread.currentThread().getContextClassLoader();
     Thread.currentThread().setContextClassLoader(new OneService(contextLoader));
-    CACHES.clear();
+    APPENDED.clear();
     traits = BackendTraits.DEFAULT;
     freeBytes = Long.MAX_VALUE;
-    cachesUntilFull = Integer.MAX_VALUE;
+    CACHES_UNTIL_FULL.set(Integer.MAX_VALUE);
   }
 
   @AfterEach
@@ -87,57 +101,78 @@ class DevicesTest {
             .withDevices(List.of(devices)));
   }
 
-  private static GenerationRequest request(String preset, Engine engine) throws IOException {
+  private static GenerationRequest request(String change, Engine engine) throws IOException {
     String book = MobyDick.text().substring(60_000, 85_000);
     int at = book.indexOf(". ", 12_000) + 2;
-    return GenerationRequest.ask(
-            book.substring(0, at) + NEEDLE + " " + book.substring(at), QUESTION)
-        .withPlan(engine.plan(preset))
+    Plan plan = engine.plan("parallelcomp");
+    for (String each : change.isEmpty() ? new String[0] : change.split("; ")) {
+      String[] parts = each.split("=", 2);
+      PolicyKind kind =
+          Arrays.stream(PolicyKind.values())
+              .filter(k -> k.label().equals(parts[0]))
+              .findFirst()
+              .orElseThrow();
+      plan = plan.with(kind, PolicySpec.parse(parts[1]));
+    }
+    return GenerationRequest.ask(book.substring(0, at) + NEEDLE + " " + book.substring(at), QUESTION)
+        .withPlan(plan)
         .withMaxTokens(12);
   }
 
-  private static GenerationResult ask(String preset, String... devices) throws IOException {
+  private static GenerationResult ask(String change, String... devices) throws IOException {
     try (Engine engine = open(devices)) {
       assertEquals(Math.max(1, devices.length), engine.devices().size());
-      return engine.generate(request(preset, engine), TokenSink.NONE);
+      return engine.generate(request(change, engine), TokenSink.NONE);
     }
   }
 
+  /** Ragged heads, weighed attention, chunks that are read again, keys that are rotated anew. */
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "parallelcomp",
-        "adakv",
-        "compactor",
-        "parallelcomp-calibrated",
-        "parallelcomp-reread"
+        "",
+        "chunk-eviction=best(chunks=3); selector=ada-kv",
+        "chunk-eviction=best(chunks=3); merge=ape",
+        "chunk-eviction=best(chunks=3); schedule=per-chunk(rerotate=true)",
+        "chunking=even(tokens=240); chunk-eviction=best(chunks=4); budget=everything; merge=reread"
       })
-  void severalDevicesAnswerAsOneDoes(String preset) throws IOException {
-    GenerationResult one = ask(preset);
-    assertTrue(one.figures().chunks() > 3, "one chunk for each device and more");
-    GenerationResult three = ask(preset, "0", "1", "2");
+  void severalDevicesAnswerAsOneDoes(String change) throws IOException {
+    GenerationResult one = ask(change);
+    assertTrue(one.figures().chunks() > 6, "a chunk for each device and more");
+    APPENDED.clear();
+    GenerationResult three = ask(change, "0", "1", "2");
     assertEquals(one.tokenIds(), three.tokenIds());
     assertEquals(one.citations(), three.citations());
     assertEquals(one.cache(), three.cache());
-    assertEquals(
-        List.of("0", "1", "2"),
-        CACHES.keySet().stream().filter(device -> !device.isEmpty()).sorted().toList());
-    CACHES.forEach((device, count) -> assertTrue(count.get() > 12, "device " + device + " idle"));
+    assertEquals(Set.of("0", "1", "2"), APPENDED.keySet());
+    // To the prompt's prefix and to each chunk tokens are appended in every layer.
+    APPENDED.forEach(
+        (device, count) -> assertTrue(count.get() >= 2 * layers, "device " + device + " idle"));
   }
 
   @Test
-  void aCacheOfHalvesAndOtherBlocksFindTheNeedleInHalfTheBytes() throws IOException {
-    GenerationResult floats = ask("parallelcomp");
-    assertEquals(ANSWER, floats.answer().strip());
+  void aCacheOfHalvesAndOtherBlocksAnswerTheSameInHalfTheBytes() throws IOException {
+    List<String> plans =
+        List.of(
+            "",
+            "token-scorer=key-diff; budget=tokens(keep=448)",
+            "token-scorer=compactor; budget=tokens(keep=448)",
+            "token-scorer=expected-attention; budget=tokens(keep=448)");
+    var answers = new ArrayList<String>();
+    for (String plan : plans) {
+      answers.add(ask(plan).answer());
+    }
+    assertEquals(ANSWER, answers.getFirst().strip());
+    GenerationResult floats = ask("");
     for (DType type : List.of(DType.BF16, DType.F16)) {
       traits = new BackendTraits(type, 300, true);
-      for (String preset : List.of("parallelcomp", "keydiff", "compactor", "expected-attention")) {
-        assertEquals(ANSWER, ask(preset, "0", "1").answer().strip(), preset + " over " + type);
+      for (int i = 0; i < plans.size(); i++) {
+        assertEquals(answers.get(i), ask(plans.get(i), "0", "1").answer(), plans.get(i) + type);
       }
-      GenerationResult halves = ask("parallelcomp");
+      GenerationResult halves = ask("");
       assertEquals(floats.figures().keptCacheBytes(), 2 * halves.figures().keptCacheBytes());
       assertEquals(floats.figures().fullCacheBytes(), 2 * halves.figures().fullCacheBytes());
-      assertEquals(floats.cache().finalBytes() / 2, halves.cache().finalBytes());
+      assertEquals(floats.cache().finalBytes(), 2 * halves.cache().finalBytes());
     }
   }
 
@@ -145,7 +180,7 @@ class DevicesTest {
   void aModelThatDoesNotFitIsRefusedBeforeItIsLoaded() throws IOException {
     long weights = Engine.inspect(Needle6m.path()).weightBytes();
     freeBytes = weights;
-    ask("parallelcomp");
+    open().close();
     traits = new BackendTraits(DType.F32, 2048, true);
     InferenceException refused = assertThrows(InferenceException.class, DevicesTest::open);
     assertEquals(ErrorCode.OUT_OF_MEMORY, refused.code());
@@ -168,19 +203,22 @@ class DevicesTest {
       throws IOException {
     String[] names = devices == 1 ? new String[0] : new String[] {"0", "1"};
     try (Engine engine = open(names)) {
-      GenerationRequest request = request("parallelcomp", engine);
+      GenerationRequest request = request("", engine);
       String answer = engine.generate(request, TokenSink.NONE).answer();
-      for (int caches : List.of(0, 7, 25, 60)) {
-        CACHES.clear();
-        cachesUntilFull = caches;
+      // In the first prefix, in its last layer, in the first chunk, while chunks are merged.
+      for (int caches : List.of(0, layers - 1, layers, 2 * layers + 3)) {
+        CACHES_UNTIL_FULL.set(caches);
         InferenceException refused =
-            assertThrows(InferenceException.class, () -> engine.generate(request, TokenSink.NONE));
+            assertThrows(
+                InferenceException.class,
+                () -> engine.generate(request, TokenSink.NONE),
+                caches + " caches");
         assertEquals(ErrorCode.OUT_OF_MEMORY, refused.code());
         assertEquals(
             "The device is full; cut the text into smaller chunks, keep fewer of them, or shorten"
                 + " it.",
             refused.getMessage());
-        cachesUntilFull = Integer.MAX_VALUE;
+        CACHES_UNTIL_FULL.set(Integer.MAX_VALUE);
         assertEquals(answer, engine.generate(request, TokenSink.NONE).answer());
       }
     }
@@ -192,7 +230,7 @@ class DevicesTest {
       var cancellation = new Cancellation();
       GenerationResult result =
           engine.generate(
-              request("parallelcomp", engine).withCancellation(cancellation),
+              request("", engine).withCancellation(cancellation),
               new TokenSink() {
                 @Override
                 public void onText(String text) {}
@@ -207,7 +245,7 @@ class DevicesTest {
       assertEquals(FinishReason.CANCELLED, result.finishReason());
       assertEquals(
           ANSWER,
-          engine.generate(request("parallelcomp", engine), TokenSink.NONE).answer().strip());
+          engine.generate(request("", engine), TokenSink.NONE).answer().strip());
     }
   }
 
@@ -248,7 +286,6 @@ class DevicesTest {
     }
 
     private static Backend in(Backend backend, String device) {
-      AtomicInteger caches = CACHES.computeIfAbsent(device, d -> new AtomicInteger());
       return proxy(
           Backend.class,
           backend,
@@ -276,10 +313,11 @@ class DevicesTest {
           CacheOps.class,
           cache,
           (name, result) -> {
-            if (name.equals("allocate")
-                && CACHES.computeIfAbsent(device, d -> new AtomicInteger()).getAndIncrement()
-                    >= cachesUntilFull) {
+            if (name.equals("allocate") && CACHES_UNTIL_FULL.getAndDecrement() <= 0) {
               throw new InferenceException(ErrorCode.OUT_OF_MEMORY, "The device is full.");
+            }
+            if (name.equals("append")) {
+              APPENDED.computeIfAbsent(device, d -> new AtomicInteger()).incrementAndGet();
             }
             return result;
           });

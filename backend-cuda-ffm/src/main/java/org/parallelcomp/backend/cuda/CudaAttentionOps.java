@@ -166,8 +166,7 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
     int queryHeads = queries.shape().intDim(1);
     int headDim = queries.shape().intDim(2);
     DType cache = layer.keys().dtype();
-    // A graph for each power of two, since building one takes long.
-    int mostRows = Integer.highestOneBit(2 * rows - 1);
+    int mostRows = graphRows(rows);
     var key =
         new FusedAttention.Key(
             cache == DType.BF16 ? FusedAttention.Type.BF16 : FusedAttention.Type.F16,
@@ -226,6 +225,15 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
       }
     }
     return true;
+  }
+
+  /**
+   * Returns for how many rows a graph is built: eight sizes from one power of two to the next,
+   * since building one takes long and rows that are not there take memory.
+   */
+  static int graphRows(int rows) {
+    int step = Math.max(1, Integer.highestOneBit(rows) / 8);
+    return (rows + step - 1) / step * step;
   }
 
   /** Returns whether the heads of a 16-bit layer are alike, so that they are one dense tensor. */

@@ -26,8 +26,8 @@ record CudaOptions(int deviceOrdinal, BackendTraits traits) {
   private static final Map<String, DType> CACHE_TYPES =
       Map.of("bf16", DType.BF16, "f16", DType.F16, "f32", DType.F32);
 
-  /** One chunk of a model with a window of 8192 tokens is one block. */
-  private static final String DEFAULT_BLOCK_TOKENS = "8192";
+  /** One chunk of 8192 tokens is one block, with the question behind it. */
+  private static final String DEFAULT_BLOCK_TOKENS = "8704";
 
   /** Reads them; touches nothing native. */
   static CudaOptions of(BackendConfig config) {

@@ -2,21 +2,24 @@ package org.parallelcomp.engine.generate;
 
 import java.util.List;
 import org.parallelcomp.api.backend.MemoryScope;
-import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.engine.PassTrace.LayerTrace;
 
 /**
  * What stays of a chunk, prefix and query left out.
  *
  * @param scope owns the layers; closing it frees them
- * @param layers one per decoder layer; empty if only the score was wanted
+ * @param layers one per decoder layer, each to be closed as soon as it is not needed; empty if only
+ *     the score was wanted
  * @param traced what each layer showed; empty if that was not wanted
  */
-record ChunkCache(MemoryScope scope, List<KvLayer> layers, List<LayerTrace> traced)
+record ChunkCache(MemoryScope scope, List<OwnedLayer> layers, List<LayerTrace> traced)
     implements AutoCloseable {
   /** Returns how many tokens each layer kept, on average over its heads. */
   List<Double> keptTokensPerLayer() {
-    return layers.stream().map(layer -> (double) layer.headTokens() / layer.kvHeads()).toList();
+    return layers.stream()
+        .map(OwnedLayer::layer)
+        .map(layer -> (double) layer.headTokens() / layer.kvHeads())
+        .toList();
   }
 
   @Override

@@ -29,7 +29,7 @@ final class ChunkLayers implements LayerCaches {
   private final int contextTokens;
   private final int queryTokens;
   private final @Nullable KvLayer[] uncut;
-  private final KvLayer[] kept;
+  private final OwnedLayer[] kept;
   private final boolean trace;
   private final @Nullable LayerTrace[] traced;
   private boolean lastBlock;
@@ -60,7 +60,7 @@ final class ChunkLayers implements LayerCaches {
     this.contextTokens = contextTokens;
     this.queryTokens = queryTokens;
     this.uncut = new KvLayer[decoder.config().layers()];
-    this.kept = new KvLayer[decoder.config().layers()];
+    this.kept = new OwnedLayer[decoder.config().layers()];
     this.trace = trace && keptScope != null;
     this.traced = new LayerTrace[decoder.config().layers()];
   }
@@ -71,7 +71,7 @@ final class ChunkLayers implements LayerCaches {
   }
 
   /** Returns what stayed, layer by layer. */
-  List<KvLayer> kept() {
+  List<OwnedLayer> kept() {
     return keptScope == null ? List.of() : List.of(kept);
   }
 
@@ -116,7 +116,7 @@ final class ChunkLayers implements LayerCaches {
     pool.release(layerCache);
   }
 
-  private KvLayer cut(int layer, KvLayer layerCache, Attended attended, MemoryScope target) {
+  private OwnedLayer cut(int layer, KvLayer layerCache, Attended attended, MemoryScope target) {
     int prefixTokens = prefix.get(layer).maxTokens();
     int positionBehind = prefixTokens + contextTokens;
     Set<Evidence> declared = eviction.requires(layer, contextTokens);
@@ -149,11 +149,12 @@ final class ChunkLayers implements LayerCaches {
                 keptByBudget,
                 selection);
       }
-      KvLayer cut = backend.cache().compact(target, layerCache, prefixTokens, selection);
+      MemoryScope own = target.child("layer");
+      KvLayer cut = backend.cache().compact(own, layerCache, prefixTokens, selection);
       if (rerotate) {
         backend.cache().rerotate(cut, prefixTokens, decoder.rope());
       }
-      return cut;
+      return new OwnedLayer(own, cut);
     }
   }
 

@@ -193,8 +193,7 @@ public final class Generator {
       MemoryScope requestScope = model.scope().child("request");
       try {
         boolean asTrained =
-            positions <= model.windowRope().positions()
-                && config.rope() == source.config().rope();
+            positions <= model.windowRope().positions() && config.rope() == source.config().rope();
         Rope rope =
             asTrained
                 ? model.windowRope()

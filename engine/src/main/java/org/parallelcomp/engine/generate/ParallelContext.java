@@ -223,15 +223,18 @@ final class ParallelContext {
     }
   }
 
-  /** The live chunks, one more while it is being cut, and the merged context. */
+  /**
+   * The live chunks, one more while it is being cut; when they are merged, one layer is held twice.
+   */
   private void requireMemory(int passTokens) {
     int mostKept = 0;
     for (int layer = 0; layer < request.config().layers(); layer++) {
       mostKept = Math.max(mostKept, eviction.keptTokens(layer, longestChunk()));
     }
     long live = Math.min(queue.capacity(), chunks.size()) + 1L;
+    long merging = live * mostKept / request.config().layers() + 1;
     request.requireMemoryEverywhere(
-        2 * live * mostKept + passTokens + request.tokensAround(),
+        live * mostKept + merging + passTokens + request.tokensAround(),
         passTokens,
         eviction.windowTokens(request.prompt().query().length, longestChunk()),
         eviction.evidenceBytes(longestChunk()));
@@ -365,8 +368,8 @@ final class ParallelContext {
     if (rerotates()) {
       longest = 0;
       for (Scored chunk : kept.values()) {
-        for (KvLayer layer : chunk.cache().layers()) {
-          longest = Math.max(longest, layer.maxTokens());
+        for (OwnedLayer owned : chunk.cache().layers()) {
+          longest = Math.max(longest, owned.layer().maxTokens());
         }
       }
     }
@@ -392,6 +395,10 @@ final class ParallelContext {
           }
           layers.add(merged);
           weightings.add(weighting(layer, prefixTokens, parts));
+        }
+        // Layer by layer, so that no more than one of them is held twice.
+        for (Scored chunk : kept.values()) {
+          chunk.cache().layers().get(layer).close();
         }
       }
     }
@@ -435,7 +442,7 @@ final class ParallelContext {
 
   /** Returns a chunk's layer on the first device, where it may have to be brought. */
   private KvLayer here(MemoryScope arrivals, Scored chunk, int layer) {
-    KvLayer there = chunk.cache().layers().get(layer);
+    KvLayer there = chunk.cache().layers().get(layer).layer();
     Backend backend = chunk.session().backend();
     return backend == request.backend()
         ? there
