@@ -95,6 +95,7 @@ class AskCommandTest {
             "onnx",
             engine.opened.getFirst().threads(),
             Map.of("a", "b", "precision", "int4", "provider", "cpu"),
+            List.of(),
             null),
         engine.opened.getFirst());
   }

@@ -26,8 +26,11 @@ record CudaOptions(int deviceOrdinal, BackendTraits traits) {
   private static final Map<String, DType> CACHE_TYPES =
       Map.of("bf16", DType.BF16, "f16", DType.F16, "f32", DType.F32);
 
-  /** One chunk of 8192 tokens is one block, with the question behind it. */
-  private static final String DEFAULT_BLOCK_TOKENS = "8704";
+  /**
+   * A multiple of the rows that a product takes at once. With 8704, so that chunk and question are
+   * one block, 16 chunks of 8192 tokens took 3.87 s instead of 3.83 s on an H200.
+   */
+  private static final String DEFAULT_BLOCK_TOKENS = "8192";
 
   /** Reads them; touches nothing native. */
   static CudaOptions of(BackendConfig config) {
