@@ -114,7 +114,8 @@ class DevicesTest {
               .orElseThrow();
       plan = plan.with(kind, PolicySpec.parse(parts[1]));
     }
-    return GenerationRequest.ask(book.substring(0, at) + NEEDLE + " " + book.substring(at), QUESTION)
+    return GenerationRequest.ask(
+            book.substring(0, at) + NEEDLE + " " + book.substring(at), QUESTION)
         .withPlan(plan)
         .withMaxTokens(12);
   }
@@ -243,9 +244,7 @@ class DevicesTest {
                 }
               });
       assertEquals(FinishReason.CANCELLED, result.finishReason());
-      assertEquals(
-          ANSWER,
-          engine.generate(request("", engine), TokenSink.NONE).answer().strip());
+      assertEquals(ANSWER, engine.generate(request("", engine), TokenSink.NONE).answer().strip());
     }
   }
 
