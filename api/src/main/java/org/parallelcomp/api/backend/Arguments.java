@@ -246,6 +246,11 @@ public final class Arguments {
     require(kernel >= 1 && kernel % 2 == 1, "A pool's kernel must be odd, not " + kernel + ".");
   }
 
+  /** Refuses arguments of {@link TensorOps#floats}. */
+  public static void requireFloats(Tensor a) {
+    require(a.dtype() != DType.I32 && !a.dtype().isBlock(), "floats", a);
+  }
+
   /** Refuses arguments of {@link TensorOps#constant}. */
   public static void requireConstant(Shape shape, float[] numbers) {
     require(

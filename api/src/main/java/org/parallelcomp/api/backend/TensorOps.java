@@ -2,6 +2,9 @@ package org.parallelcomp.api.backend;
 
 import java.util.List;
 import org.parallelcomp.api.cache.TokenSelection;
+import org.parallelcomp.api.error.ErrorCode;
+import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 
@@ -154,9 +157,15 @@ public interface TensorOps {
 
   /**
    * Returns a copy as F32 of a tensor of F32, F16 or BF16, such as the keys and values of a cache,
-   * exactly.
+   * exactly. Whoever keeps caches in F32 alone need not write it.
    */
-  Tensor floats(Tensor a);
+  default Tensor floats(Tensor a) {
+    if (a.dtype() != DType.F32) {
+      throw new InferenceException(
+          ErrorCode.UNSUPPORTED_OPERATION, "There are no floats of " + a.dtype() + " here.");
+    }
+    return concat(List.of(a), 0);
+  }
 
   /** Returns the tensors laid end to end along an axis; all F32 or all I32. */
   Tensor concat(List<Tensor> parts, int axis);

@@ -3,6 +3,7 @@ package org.parallelcomp.backend.cuda;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.parallelcomp.api.backend.Arguments;
 import org.parallelcomp.api.backend.TensorOps;
 import org.parallelcomp.api.cache.TokenSelection;
 import org.parallelcomp.api.error.ErrorCode;
@@ -193,10 +194,7 @@ final class CudaTensorOps implements TensorOps {
 
   @Override
   public Tensor floats(Tensor a) {
-    if (a.dtype() == DType.I32 || a.dtype().isBlock()) {
-      throw new InferenceException(
-          ErrorCode.INVALID_ARGUMENT, "Numbers of type " + a.dtype() + " are no halves or floats.");
-    }
+    Arguments.requireFloats(a);
     CudaTensor result = result(DType.F32, a.shape());
     moves.toFloats(result, CudaTensor.of(a));
     return result;

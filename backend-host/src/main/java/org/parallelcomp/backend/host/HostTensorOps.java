@@ -4,6 +4,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.function.DoubleBinaryOperator;
 import java.util.function.DoubleUnaryOperator;
+import org.parallelcomp.api.backend.Arguments;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.TensorOps;
 import org.parallelcomp.api.cache.TokenSelection;
@@ -319,10 +320,7 @@ public class HostTensorOps implements TensorOps {
 
   @Override
   public Tensor floats(Tensor a) {
-    if (a.dtype() == DType.I32 || a.dtype().isBlock()) {
-      throw new InferenceException(
-          ErrorCode.INVALID_ARGUMENT, "Numbers of type " + a.dtype() + " are no halves or floats.");
-    }
+    Arguments.requireFloats(a);
     return constant(a.shape(), memory.numbers(a));
   }
 

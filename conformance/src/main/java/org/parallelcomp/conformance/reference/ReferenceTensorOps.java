@@ -389,9 +389,7 @@ final class ReferenceTensorOps implements TensorOps {
 
   @Override
   public Tensor floats(Tensor a) {
-    Require.holds(
-        a.dtype() != DType.I32 && !a.dtype().isBlock(),
-        "Numbers of type " + a.dtype() + " are no halves or floats.");
+    Arguments.requireFloats(a);
     return result(a.shape(), ReferenceTensor.read(a));
   }
 
