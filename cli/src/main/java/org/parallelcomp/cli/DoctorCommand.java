@@ -34,15 +34,17 @@ final class DoctorCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
+    // Before backends are asked: a native call, warned of or not, grants access to its module.
+    Map<String, String> facts = facts();
     List<BackendStatus> backends = command.engine().backends();
     if (json) {
       ObjectNode root = Json.object();
-      facts().forEach(root::put);
+      facts.forEach(root::put);
       BackendsCommand.put(root.putArray("backends"), backends);
       Json.print(root, command.streams());
     } else {
       var table = new Table();
-      facts().forEach(table::row);
+      facts.forEach(table::row);
       command.streams().out().print(table + "\n" + BackendsCommand.text(backends));
     }
     return backends.stream().anyMatch(backend -> backend.availability() instanceof Usable)

@@ -171,7 +171,8 @@ class BadInputTest {
             "everything"),
         refusal(
             USER,
-            "There is no backend 'cpu-vektor'; did you mean 'cpu-vector'? There is: cpu-vector.",
+            "There is no backend 'cpu-vektor'; did you mean 'cpu-vector'? There is: cpu-vector,"
+                + " cuda-ffm.",
             "--backend",
             "cpu-vektor"),
         refusal(

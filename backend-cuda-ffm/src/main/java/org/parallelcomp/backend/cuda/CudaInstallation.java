@@ -20,7 +20,6 @@ final class CudaInstallation {
   private static final int SCORE = 100;
 
   private static final String MODULE = "org.parallelcomp.backend.cuda.ffm";
-  private static final List<Library> NEEDED = List.of(Library.NVRTC, Library.CUBLAS_LT);
 
   private final List<Availability.Reason> reasons = new ArrayList<>();
   private final Map<Library, String> found = new LinkedHashMap<>();
@@ -28,7 +27,11 @@ final class CudaInstallation {
 
   private CudaInstallation() {}
 
-  /** Looks at everything, without throwing; loads what it finds. */
+  /**
+   * Looks at everything, without throwing; loads what it finds. Nothing before the first question,
+   * no field of this class either, may touch {@link Library}: it calls native code when it is
+   * loaded, which Java warns of and then takes for granted.
+   */
   static CudaInstallation inspect() {
     var installation = new CudaInstallation();
     if (!CudaInstallation.class.getModule().isNativeAccessEnabled()) {
@@ -36,7 +39,7 @@ final class CudaInstallation {
       String name = module.isNamed() ? MODULE : "ALL-UNNAMED";
       installation.reasons.add(
           new Availability.Reason(
-              "native access is not granted", "start java with --enable-native-access=" + name));
+              "it may not call native code", "start java with --enable-native-access=" + name));
       return installation;
     }
     if (!"Linux".equals(System.getProperty("os.name"))) {
@@ -69,7 +72,7 @@ final class CudaInstallation {
               report,
               "install NVIDIA's driver, or give the container access to the device"));
     }
-    for (Library library : NEEDED) {
+    for (Library library : List.of(Library.NVRTC, Library.CUBLAS_LT)) {
       if (report.loaded(library).isPresent()) {
         found.put(library, version(library, report));
       } else {
