@@ -314,7 +314,9 @@ public class HostTensorOps implements TensorOps {
           ErrorCode.INVALID_ARGUMENT, numbers.length + " numbers do not fill " + shape + ".");
     }
     Tensor result = results.allocate(DType.F32, shape);
-    memory.floats(result.reshape(Shape.of(numbers.length))).write(0, numbers, 0);
+    if (numbers.length > 0) {
+      memory.floats(result.reshape(Shape.of(numbers.length))).write(0, numbers, 0);
+    }
     return result;
   }
 
