@@ -57,7 +57,7 @@ final class Observed implements BackendProvider {
     return List.copyOf(cuts);
   }
 
-  /** Returns the first row of logits that crossed to the host. */
+  /** Returns the first row of logits that crossed to the host, or whose greatest was asked for. */
   float[] logits() {
     return logits;
   }
@@ -104,10 +104,8 @@ final class Observed implements BackendProvider {
         HostTransfer.class,
         backend.host(),
         (method, exchanged) -> {
-          if (exchanged.result() instanceof float[] numbers
-              && numbers.length == vocab
-              && logits.length == 0) {
-            logits = numbers.clone();
+          if (exchanged.result() instanceof float[] numbers) {
+            hearLogits(numbers);
           }
         });
   }
@@ -119,8 +117,16 @@ final class Observed implements BackendProvider {
         (method, exchanged) -> {
           if (method.getName().equals("topK")) {
             scores = backend.host().copyToHostFloats((Tensor) exchanged.arguments()[0]);
+          } else if (method.getName().equals("argMax")) {
+            hearLogits(backend.host().copyToHostFloats((Tensor) exchanged.arguments()[0]));
           }
         });
+  }
+
+  private void hearLogits(float[] numbers) {
+    if (numbers.length == vocab && logits.length == 0) {
+      logits = numbers.clone();
+    }
   }
 
   private CacheOps cacheOf(Backend backend) {
