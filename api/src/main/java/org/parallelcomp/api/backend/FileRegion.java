@@ -36,7 +36,7 @@ public record FileRegion(Path file, long offsetBytes, long sizeBytes) {
       throw new InferenceException(
           ErrorCode.FILE_NOT_READABLE, "The file " + file + " cannot be read.", e);
     }
-    if (offsetBytes > fileBytes - sizeBytes) {
+    if (offsetBytes < 0 || offsetBytes > fileBytes - sizeBytes) {
       throw new InferenceException(
           ErrorCode.FILE_NOT_READABLE,
           "The file "

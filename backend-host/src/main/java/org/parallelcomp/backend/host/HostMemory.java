@@ -89,33 +89,10 @@ public final class HostMemory implements AutoCloseable {
    *     FILE_NOT_READABLE if the file ends before it or cannot be mapped
    */
   public HostTensor load(MemoryScope scope, FileRegion region, DType dtype, Shape shape) {
-    if (dtype.bytes(shape.elements()) != region.sizeBytes()) {
-      throw new InferenceException(
-          ErrorCode.CORRUPT_FILE,
-          "A tensor "
-              + dtype
-              + shape
-              + " takes "
-              + dtype.bytes(shape.elements())
-              + " bytes, but its region of "
-              + region.file()
-              + " has "
-              + region.sizeBytes()
-              + ".");
-    }
+    region.requireHolds(dtype, shape);
     HostMemoryScope owner = scope(scope);
     try {
       MemorySegment file = owner.map(region.file());
-      if (region.offsetBytes() < 0 || region.offsetBytes() > file.byteSize() - region.sizeBytes()) {
-        throw new InferenceException(
-            ErrorCode.FILE_NOT_READABLE,
-            region.file()
-                + " has "
-                + file.byteSize()
-                + " bytes and ends before byte "
-                + (region.offsetBytes() + region.sizeBytes())
-                + ", where a tensor ends.");
-      }
       MemorySegment storage = file.asSlice(region.offsetBytes(), region.sizeBytes());
       return new HostTensor(owner, storage, dtype, Layout.contiguous(shape));
     } catch (IOException | UncheckedIOException e) {
