@@ -2,7 +2,6 @@ package org.parallelcomp.core.policies.score;
 
 import java.util.List;
 import java.util.Set;
-import java.util.stream.Collectors;
 import org.parallelcomp.api.backend.TensorOps;
 import org.parallelcomp.api.evidence.Evidence;
 import org.parallelcomp.api.evidence.LayerEvidence;
@@ -46,18 +45,12 @@ public final class ScorerPerLayer implements TokenScorer {
 
   @Override
   public Set<Evidence> requires() {
-    return scorers.stream()
-        .flatMap(scorer -> scorer.requires().stream())
-        .collect(Collectors.toUnmodifiableSet());
+    return Scorers.requires(scorers);
   }
 
   @Override
   public int windowTokens(int queryTokens) {
-    return scorers.stream()
-        .filter(scorer -> Window.isRequired(scorer.requires()))
-        .mapToInt(scorer -> scorer.windowTokens(queryTokens))
-        .max()
-        .orElse(queryTokens);
+    return Scorers.windowTokens(scorers, queryTokens);
   }
 
   @Override

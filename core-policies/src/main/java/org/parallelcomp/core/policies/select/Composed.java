@@ -2,7 +2,6 @@ package org.parallelcomp.core.policies.select;
 
 import java.util.List;
 import java.util.Set;
-import java.util.stream.Collectors;
 import org.parallelcomp.api.backend.TensorOps;
 import org.parallelcomp.api.cache.TokenSelection;
 import org.parallelcomp.api.evidence.Evidence;
@@ -14,7 +13,7 @@ import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.policy.Selector;
 import org.parallelcomp.api.policy.TokenScorer;
 import org.parallelcomp.api.tensor.Tensor;
-import org.parallelcomp.core.policies.score.Window;
+import org.parallelcomp.core.policies.score.Scorers;
 
 /**
  * Several scorers one after the other, each among what the ones before have left.
@@ -57,18 +56,12 @@ public final class Composed implements Selector {
 
   @Override
   public Set<Evidence> requires() {
-    return scorers.stream()
-        .flatMap(scorer -> scorer.requires().stream())
-        .collect(Collectors.toUnmodifiableSet());
+    return Scorers.requires(scorers);
   }
 
   @Override
   public int windowTokens(int queryTokens) {
-    return scorers.stream()
-        .filter(scorer -> Window.isRequired(scorer.requires()))
-        .mapToInt(scorer -> scorer.windowTokens(queryTokens))
-        .max()
-        .orElse(queryTokens);
+    return Scorers.windowTokens(scorers, queryTokens);
   }
 
   @Override
