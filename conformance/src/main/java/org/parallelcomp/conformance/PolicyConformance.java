@@ -37,13 +37,8 @@ public abstract class PolicyConformance {
   @Nested
   class AnyPolicy extends AnyPolicyRules {
     @Override
-    PolicyProvider provider() {
-      return PolicyConformance.this.provider();
-    }
-
-    @Override
-    List<PolicyProvider> others() {
-      return PolicyConformance.this.others();
+    PolicyConformance kit() {
+      return PolicyConformance.this;
     }
   }
 
@@ -51,13 +46,8 @@ public abstract class PolicyConformance {
   @Nested
   class Chunking extends ChunkingRules {
     @Override
-    PolicyProvider provider() {
-      return PolicyConformance.this.provider();
-    }
-
-    @Override
-    List<PolicyProvider> others() {
-      return PolicyConformance.this.others();
+    PolicyConformance kit() {
+      return PolicyConformance.this;
     }
   }
 
@@ -65,13 +55,8 @@ public abstract class PolicyConformance {
   @Nested
   class ChunkScoring extends ChunkScoringRules {
     @Override
-    PolicyProvider provider() {
-      return PolicyConformance.this.provider();
-    }
-
-    @Override
-    List<PolicyProvider> others() {
-      return PolicyConformance.this.others();
+    PolicyConformance kit() {
+      return PolicyConformance.this;
     }
   }
 
@@ -79,13 +64,8 @@ public abstract class PolicyConformance {
   @Nested
   class ChunkEviction extends ChunkEvictionRules {
     @Override
-    PolicyProvider provider() {
-      return PolicyConformance.this.provider();
-    }
-
-    @Override
-    List<PolicyProvider> others() {
-      return PolicyConformance.this.others();
+    PolicyConformance kit() {
+      return PolicyConformance.this;
     }
   }
 
@@ -93,13 +73,8 @@ public abstract class PolicyConformance {
   @Nested
   class Budget extends BudgetRules {
     @Override
-    PolicyProvider provider() {
-      return PolicyConformance.this.provider();
-    }
-
-    @Override
-    List<PolicyProvider> others() {
-      return PolicyConformance.this.others();
+    PolicyConformance kit() {
+      return PolicyConformance.this;
     }
   }
 
@@ -107,13 +82,8 @@ public abstract class PolicyConformance {
   @Nested
   class TokenScoring extends TokenScoringRules {
     @Override
-    PolicyProvider provider() {
-      return PolicyConformance.this.provider();
-    }
-
-    @Override
-    List<PolicyProvider> others() {
-      return PolicyConformance.this.others();
+    PolicyConformance kit() {
+      return PolicyConformance.this;
     }
   }
 
@@ -121,13 +91,8 @@ public abstract class PolicyConformance {
   @Nested
   class Selection extends SelectionRules {
     @Override
-    PolicyProvider provider() {
-      return PolicyConformance.this.provider();
-    }
-
-    @Override
-    List<PolicyProvider> others() {
-      return PolicyConformance.this.others();
+    PolicyConformance kit() {
+      return PolicyConformance.this;
     }
   }
 
@@ -135,13 +100,8 @@ public abstract class PolicyConformance {
   @Nested
   class Calibration extends CalibrationRules {
     @Override
-    PolicyProvider provider() {
-      return PolicyConformance.this.provider();
-    }
-
-    @Override
-    List<PolicyProvider> others() {
-      return PolicyConformance.this.others();
+    PolicyConformance kit() {
+      return PolicyConformance.this;
     }
   }
 }

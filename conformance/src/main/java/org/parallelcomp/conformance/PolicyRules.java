@@ -20,10 +20,17 @@ abstract class PolicyRules {
   static final Set<Evidence> ALL_EVIDENCE = EnumSet.allOf(Evidence.class);
   static final int ANY_WINDOW = Integer.MAX_VALUE;
 
-  abstract PolicyProvider provider();
+  /** Returns the kit that knows what is tested. */
+  abstract PolicyConformance kit();
+
+  final PolicyProvider provider() {
+    return kit().provider();
+  }
 
   /** Returns the providers whose policies may be named beside those of the provider. */
-  abstract List<PolicyProvider> others();
+  final List<PolicyProvider> others() {
+    return kit().others();
+  }
 
   final Stream<DynamicTest> each(PolicyKind kind, Consumer<Candidate> rule) {
     return Candidate.of(provider(), others(), kind).stream()
