@@ -1,6 +1,7 @@
 package org.parallelcomp.engine;
 
 import java.util.List;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.policy.Plan;
 
@@ -41,177 +42,110 @@ public record GenerationRequest(
 
   /** Returns a request to answer a question about a text, greedily, by the default plan. */
   public static GenerationRequest ask(String text, String question) {
-    return new GenerationRequest(
-        text,
-        question,
-        null,
-        null,
-        true,
-        RopeScaling.NONE,
-        Sampling.GREEDY,
-        DEFAULT_MAX_TOKENS,
-        List.of(),
-        new Cancellation(),
-        false);
+    return new Draft(text, question, true).request();
   }
 
   /** Returns a request to continue a prompt, greedily, without the chat template. */
   public static GenerationRequest prompt(String prompt) {
-    return new GenerationRequest(
-        null,
-        prompt,
-        null,
-        null,
-        false,
-        RopeScaling.NONE,
-        Sampling.GREEDY,
-        DEFAULT_MAX_TOKENS,
-        List.of(),
-        new Cancellation(),
-        false);
+    return new Draft(null, prompt, false).request();
   }
 
   /** Returns this request with a plan. */
   public GenerationRequest withPlan(Plan value) {
-    return new GenerationRequest(
-        text,
-        question,
-        value,
-        form,
-        chat,
-        ropeScaling,
-        sampling,
-        maxTokens,
-        stopStrings,
-        cancellation,
-        traced);
+    return with(draft -> draft.plan = value);
   }
 
   /** Returns this request with other words around text and question. */
   public GenerationRequest withForm(PromptForm value) {
-    return new GenerationRequest(
-        text,
-        question,
-        plan,
-        value,
-        chat,
-        ropeScaling,
-        sampling,
-        maxTokens,
-        stopStrings,
-        cancellation,
-        traced);
+    return with(draft -> draft.form = value);
   }
 
   /** Returns this request with or without the chat template around its words. */
   public GenerationRequest withChat(boolean value) {
-    return new GenerationRequest(
-        text,
-        question,
-        plan,
-        form,
-        value,
-        ropeScaling,
-        sampling,
-        maxTokens,
-        stopStrings,
-        cancellation,
-        traced);
+    return with(draft -> draft.chat = value);
   }
 
   /** Returns this request with positions past the trained window scaled. */
   public GenerationRequest withRopeScaling(RopeScaling value) {
-    return new GenerationRequest(
-        text,
-        question,
-        plan,
-        form,
-        chat,
-        value,
-        sampling,
-        maxTokens,
-        stopStrings,
-        cancellation,
-        traced);
+    return with(draft -> draft.ropeScaling = value);
   }
 
   /** Returns this request with another way to draw tokens. */
   public GenerationRequest withSampling(Sampling value) {
-    return new GenerationRequest(
-        text,
-        question,
-        plan,
-        form,
-        chat,
-        ropeScaling,
-        value,
-        maxTokens,
-        stopStrings,
-        cancellation,
-        traced);
+    return with(draft -> draft.sampling = value);
   }
 
   /** Returns this request with another greatest number of tokens. */
   public GenerationRequest withMaxTokens(int value) {
-    return new GenerationRequest(
-        text,
-        question,
-        plan,
-        form,
-        chat,
-        ropeScaling,
-        sampling,
-        value,
-        stopStrings,
-        cancellation,
-        traced);
+    return with(draft -> draft.maxTokens = value);
   }
 
   /** Returns this request with stop strings. */
   public GenerationRequest withStopStrings(List<String> value) {
-    return new GenerationRequest(
-        text,
-        question,
-        plan,
-        form,
-        chat,
-        ropeScaling,
-        sampling,
-        maxTokens,
-        value,
-        cancellation,
-        traced);
+    return with(draft -> draft.stopStrings = value);
   }
 
   /** Returns this request with a switch to end it. */
   public GenerationRequest withCancellation(Cancellation value) {
-    return new GenerationRequest(
-        text,
-        question,
-        plan,
-        form,
-        chat,
-        ropeScaling,
-        sampling,
-        maxTokens,
-        stopStrings,
-        value,
-        traced);
+    return with(draft -> draft.cancellation = value);
   }
 
   /** Returns this request with or without a trace in its result. */
   public GenerationRequest withTraced(boolean value) {
-    return new GenerationRequest(
-        text,
-        question,
-        plan,
-        form,
-        chat,
-        ropeScaling,
-        sampling,
-        maxTokens,
-        stopStrings,
-        cancellation,
-        value);
+    return with(draft -> draft.traced = value);
+  }
+
+  private GenerationRequest with(Consumer<Draft> change) {
+    Draft draft = new Draft(this);
+    change.accept(draft);
+    return draft.request();
+  }
+
+  /** A request while it is put together. */
+  private static final class Draft {
+    private final @Nullable String text;
+    private final String question;
+    private @Nullable Plan plan;
+    private @Nullable PromptForm form;
+    private boolean chat;
+    private RopeScaling ropeScaling = RopeScaling.NONE;
+    private Sampling sampling = Sampling.GREEDY;
+    private int maxTokens = DEFAULT_MAX_TOKENS;
+    private List<String> stopStrings = List.of();
+    private Cancellation cancellation = new Cancellation();
+    private boolean traced;
+
+    Draft(@Nullable String text, String question, boolean chat) {
+      this.text = text;
+      this.question = question;
+      this.chat = chat;
+    }
+
+    Draft(GenerationRequest from) {
+      this(from.text, from.question, from.chat);
+      plan = from.plan;
+      form = from.form;
+      ropeScaling = from.ropeScaling;
+      sampling = from.sampling;
+      maxTokens = from.maxTokens;
+      stopStrings = from.stopStrings;
+      cancellation = from.cancellation;
+      traced = from.traced;
+    }
+
+    GenerationRequest request() {
+      return new GenerationRequest(
+          text,
+          question,
+          plan,
+          form,
+          chat,
+          ropeScaling,
+          sampling,
+          maxTokens,
+          stopStrings,
+          cancellation,
+          traced);
+    }
   }
 }
