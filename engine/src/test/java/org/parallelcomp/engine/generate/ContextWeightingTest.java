@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -14,28 +13,20 @@ import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.policy.PolicySpec;
-import org.parallelcomp.engine.PromptForm;
 import org.parallelcomp.engine.text.PromptParts;
 
 /** APE and the re-weighting of sinks in the path of a question. */
 class ContextWeightingTest {
-  private static final Path FOLDER = Path.of("src/test/resources/needle-6m");
-
   private static TestModel model;
   private static PromptParts prompt;
   private static int[] textIds;
 
   @BeforeAll
   static void open() {
-    model = new TestModel(FOLDER.resolve("needle-6m-f16.gguf"));
-    prompt =
-        model.prompts.build(
-            new PromptForm("Read this: ", "\n{question}", ""), "What is the number for Lisbon?");
+    model = TestModel.needle();
+    prompt = model.prompt("What is the number for Lisbon?");
     textIds =
-        model
-            .tokenizer
-            .encode("The grass is green, the sky is blue. The number for Lisbon is 42. ".repeat(9))
-            .ids();
+        model.ids("The grass is green, the sky is blue. The number for Lisbon is 42. ".repeat(9));
   }
 
   @AfterAll

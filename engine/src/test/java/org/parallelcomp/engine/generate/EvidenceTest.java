@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.HashMap;
@@ -33,28 +32,19 @@ import org.parallelcomp.api.policy.PolicySpec;
 import org.parallelcomp.api.policy.TokenScorer;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
-import org.parallelcomp.engine.PromptForm;
 import org.parallelcomp.engine.text.PromptParts;
 
 /** What policies are shown, against its definition in double precision, on needle-6m. */
 class EvidenceTest {
-  private static final Path FOLDER = Path.of("src/test/resources/needle-6m");
-
   private static TestModel model;
   private static PromptParts prompt;
   private static int[] textIds;
 
   @BeforeAll
   static void open() {
-    model = new TestModel(FOLDER.resolve("needle-6m-f16.gguf"));
-    prompt =
-        model.prompts.build(
-            new PromptForm("Read this: ", "\n{question}", ""), "What is the number for Lisbon?");
-    textIds =
-        model
-            .tokenizer
-            .encode("The grass is green. The special number for Lisbon is 42. ".repeat(9))
-            .ids();
+    model = TestModel.needle();
+    prompt = model.prompt("What is the number for Lisbon?");
+    textIds = model.ids("The grass is green. The special number for Lisbon is 42. ".repeat(9));
   }
 
   @AfterAll

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -20,29 +19,21 @@ import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.policy.PolicySpec;
 import org.parallelcomp.api.tensor.Tensor;
-import org.parallelcomp.engine.PromptForm;
 import org.parallelcomp.engine.model.SequenceInput;
 import org.parallelcomp.engine.text.PromptParts;
 
 /** When tokens are evicted: what stays, what is freed, and where it stands, on needle-6m. */
 class ScheduleTest {
-  private static final Path FOLDER = Path.of("src/test/resources/needle-6m");
-
   private static TestModel model;
   private static PromptParts prompt;
   private static int[] textIds;
 
   @BeforeAll
   static void open() {
-    model = new TestModel(FOLDER.resolve("needle-6m-f16.gguf"));
-    prompt =
-        model.prompts.build(
-            new PromptForm("Read this: ", "\n{question}", ""), "What is the number for Lisbon?");
+    model = TestModel.needle();
+    prompt = model.prompt("What is the number for Lisbon?");
     textIds =
-        model
-            .tokenizer
-            .encode("The grass is green, the sky is blue. The number for Lisbon is 42. ".repeat(12))
-            .ids();
+        model.ids("The grass is green, the sky is blue. The number for Lisbon is 42. ".repeat(12));
   }
 
   @AfterAll

@@ -11,6 +11,7 @@ import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.PolicyCatalog;
+import org.parallelcomp.engine.PromptForm;
 import org.parallelcomp.engine.load.ModelFiles;
 import org.parallelcomp.engine.load.ModelSource;
 import org.parallelcomp.engine.model.Decoder;
@@ -49,6 +50,21 @@ final class TestModel implements AutoCloseable {
             scope,
             RopeTable.create(
                 backend, scope, source.config().rope(), source.config().trainedWindow()));
+  }
+
+  /** Opens needle-6m. */
+  static TestModel needle() {
+    return new TestModel(Path.of("src/test/resources/needle-6m/needle-6m-f16.gguf"));
+  }
+
+  /** Returns a question with few words around it. */
+  PromptParts prompt(String question) {
+    return prompts.build(new PromptForm("Read this: ", "\n{question}", ""), question);
+  }
+
+  /** Returns the tokens of a text. */
+  int[] ids(String text) {
+    return tokenizer.encode(text).ids();
   }
 
   /** Returns the logits behind a prompt and, greedily, the tokens that follow it. */
