@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
@@ -16,11 +15,11 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.engine.PromptForm;
+import org.parallelcomp.engine.TestModels;
 import org.parallelcomp.engine.text.PromptParts;
 
 /** needle-6m at F16 against its float32 reference in PyTorch, from GGUF and from safetensors. */
 class NeedleGoldenTest {
-  private static final Path FOLDER = Path.of("src/test/resources/needle-6m");
   private static final PromptForm FORM = new PromptForm("", "\n{question}", "");
   private static final double LOGIT_TOLERANCE = 2e-3;
 
@@ -34,13 +33,13 @@ class NeedleGoldenTest {
 
   @BeforeAll
   static void open() throws Exception {
-    golden = new ObjectMapper().readTree(FOLDER.resolve("golden.json").toFile());
+    golden = new ObjectMapper().readTree(TestModels.needle("golden.json").toFile());
     tiesByPosition =
         new ObjectMapper()
-            .readTree(FOLDER.resolve("golden-ties-by-position.json").toFile())
+            .readTree(TestModels.needle("golden-ties-by-position.json").toFile())
             .get("runs");
-    gguf = new TestModel(FOLDER.resolve("needle-6m-f16.gguf"));
-    safetensors = new TestModel(FOLDER);
+    gguf = TestModel.needle();
+    safetensors = new TestModel(TestModels.needleFolder());
   }
 
   @AfterAll

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
@@ -23,13 +22,13 @@ import org.parallelcomp.api.policy.PolicySpec;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.PromptForm;
+import org.parallelcomp.engine.TestModels;
 import org.parallelcomp.engine.model.LayerCaches;
 import org.parallelcomp.engine.model.SequenceInput;
 import org.parallelcomp.engine.text.PromptParts;
 
 /** What must hold for any model, shown on needle-6m. */
 class PipelineLawsTest {
-  private static final Path FOLDER = Path.of("src/test/resources/needle-6m");
   private static final String QUESTION = "What is the special magic number for Lisbon?";
 
   private static TestModel model;
@@ -38,10 +37,10 @@ class PipelineLawsTest {
 
   @BeforeAll
   static void open() throws Exception {
-    model = new TestModel(FOLDER.resolve("needle-6m-f16.gguf"));
+    model = TestModel.needle();
     String text =
         new ObjectMapper()
-            .readTree(FOLDER.resolve("golden.json").toFile())
+            .readTree(TestModels.needle("golden.json").toFile())
             .get("parallelcomp")
             .get("context")
             .asText();

@@ -12,6 +12,7 @@ import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.PolicyCatalog;
 import org.parallelcomp.engine.PromptForm;
+import org.parallelcomp.engine.TestModels;
 import org.parallelcomp.engine.load.ModelFiles;
 import org.parallelcomp.engine.load.ModelSource;
 import org.parallelcomp.engine.model.Decoder;
@@ -54,7 +55,7 @@ final class TestModel implements AutoCloseable {
 
   /** Opens needle-6m. */
   static TestModel needle() {
-    return new TestModel(Path.of("src/test/resources/needle-6m/needle-6m-f16.gguf"));
+    return new TestModel(TestModels.needle("needle-6m-f16.gguf"));
   }
 
   /** Returns a question with few words around it. */
