@@ -1,7 +1,9 @@
 package org.parallelcomp.engine.generate;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
+import org.parallelcomp.api.policy.Chunk;
 import org.parallelcomp.engine.model.ContextWeighting;
 
 /**
@@ -35,7 +37,13 @@ record Context(
    * @param selfInformation mean negative log-probability of the question's tokens, or NaN
    * @param keptTokensPerLayer how many tokens each layer kept, on average over its heads
    */
-  record KeptChunk(int chunk, double selfInformation, List<Double> keptTokensPerLayer) {}
+  record KeptChunk(int chunk, double selfInformation, List<Double> keptTokensPerLayer) {
+    /** Returns a chunk of which every layer kept all. */
+    static KeptChunk whole(Chunk chunk, double selfInformation, int layers) {
+      return new KeptChunk(
+          chunk.index(), selfInformation, Collections.nCopies(layers, (double) chunk.tokens()));
+    }
+  }
 
   /** Returns whether the context itself is still pending, so that its queries will pass. */
   boolean readsContextNow() {

@@ -5,6 +5,7 @@ import java.util.BitSet;
 import java.util.List;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.MemoryScope;
+import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.policy.Chunk;
@@ -12,6 +13,7 @@ import org.parallelcomp.api.policy.ChunkingInput;
 import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.load.ModelConfig;
 import org.parallelcomp.engine.model.Decoder;
+import org.parallelcomp.engine.model.LayerCaches;
 import org.parallelcomp.engine.text.PromptParts;
 
 /**
@@ -177,5 +179,22 @@ record ContextRequest(
   /** Returns the bytes of keys and values of so many tokens in all layers, uncut. */
   long cacheBytes(long tokens) {
     return decoder().cacheFormat().bytes(tokens);
+  }
+
+  /** Prefills the prefix on a device and returns its caches, one per layer. */
+  List<KvLayer> prefillPrefix(Session session, MemoryScope workspace) {
+    int[] prefixIds = prompt.prefix();
+    List<KvLayer> layers = session.decoder().allocateLayers(workspace, prefixIds.length);
+    if (prefixIds.length > 0) {
+      BlockPrefill.forward(
+          session.decoder(),
+          prefixIds,
+          0,
+          0,
+          LayerCaches.growing(layers),
+          cancellation,
+          BlockPrefill.Listener.NONE);
+    }
+    return layers;
   }
 }

@@ -2,19 +2,13 @@ package org.parallelcomp.engine.generate;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
-import org.jspecify.annotations.Nullable;
-import org.parallelcomp.api.backend.Backend;
-import org.parallelcomp.api.backend.CacheOps;
 import org.parallelcomp.api.backend.MemoryScope;
-import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.evidence.ChunkEvidence;
@@ -23,12 +17,8 @@ import org.parallelcomp.api.policy.Chunk;
 import org.parallelcomp.api.policy.ChunkEvictionPolicy;
 import org.parallelcomp.api.policy.ChunkEvictionRequest;
 import org.parallelcomp.api.policy.ContextMerge;
-import org.parallelcomp.api.policy.EvictionSchedule;
-import org.parallelcomp.api.policy.SinkReweighting;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.Cancellation;
-import org.parallelcomp.engine.PassTrace;
-import org.parallelcomp.engine.model.ContextWeighting;
 import org.parallelcomp.engine.model.LayerCaches;
 import org.parallelcomp.engine.text.PromptParts;
 
@@ -78,23 +68,16 @@ final class ParallelContext {
       return PlainContext.of(
           request,
           request.textIds(),
-          List.of(new Context.KeptChunk(0, Double.NaN, allKept(0))),
+          List.of(
+              Context.KeptChunk.whole(chunks.getFirst(), Double.NaN, request.config().layers())),
           List.of(chunks.getFirst().tokens()));
     }
     return switch (request.policies().merge()) {
-      case ContextMerge.Parallel parallel -> sideBySide(prefillChunks(true));
-      case ContextMerge.Ape ape -> sideBySide(prefillChunks(true));
-      case ContextMerge.Reread reread -> reread(prefillChunks(false));
+      case ContextMerge.Parallel parallel -> prefillChunks(true).sideBySide();
+      case ContextMerge.Ape ape -> prefillChunks(true).sideBySide();
+      case ContextMerge.Reread reread -> prefillChunks(false).asOneText();
     };
   }
-
-  /**
-   * A chunk that has been prefilled.
-   *
-   * @param selfInformation mean negative log-probability of the question's tokens, or NaN
-   * @param session where its cache is
-   */
-  private record Scored(double selfInformation, ChunkCache cache, Session session) {}
 
   /** One device at work on chunks. */
   private record Worker(Session session, ChunkPrefill prefill) {}
@@ -104,8 +87,8 @@ final class ParallelContext {
       Chunk chunk, Session session, ChunkPrefill.Result result, PhaseEvents.ChunkPrefill event) {}
 
   /** Prefills every chunk and lets go of those that the eviction policy drops on the way. */
-  private SortedMap<Integer, Scored> prefillChunks(boolean keepCaches) {
-    var live = new TreeMap<Integer, Scored>();
+  private KeptChunks prefillChunks(boolean keepCaches) {
+    var live = new TreeMap<Integer, ScoredChunk>();
     requireMemory(passTokens());
     if (request.policies().needsQuestionPrior()) {
       questionPrior = questionPrior();
@@ -142,7 +125,7 @@ final class ParallelContext {
       throw new NoChunkKept(best);
     }
     requireRoom(kept);
-    return live;
+    return new KeptChunks(request, List.copyOf(live.values()));
   }
 
   private Worker worker(
@@ -153,11 +136,11 @@ final class ParallelContext {
             session.backend(),
             session.decoder(),
             request.prompt(),
-            prefillPrefix(session, workspace),
+            request.prefillPrefix(session, workspace),
             eviction,
             request.policies().needsQuestionLikelihood(),
             keepCaches,
-            rerotates(),
+            request.policies().rerotatesChunks(),
             request.tracer().isOn(),
             new LayerPool(session.decoder(), workspace, passTokens()),
             cancellation));
@@ -183,7 +166,7 @@ final class ParallelContext {
   }
 
   /** Scores a chunk, and lets go of those that it puts out; chunks come in the text's order. */
-  private void take(SortedMap<Integer, Scored> live, Prefilled prefilled) {
+  private void take(SortedMap<Integer, ScoredChunk> live, Prefilled prefilled) {
     Chunk chunk = prefilled.chunk();
     float[] logLikelihoods = prefilled.result().questionLogLikelihoods();
     double score = score(chunk, logLikelihoods);
@@ -196,7 +179,7 @@ final class ParallelContext {
     request.tracer().scored(chunk.index(), score, selfInformation);
     live.put(
         chunk.index(),
-        new Scored(selfInformation, prefilled.result().cache(), prefilled.session()));
+        new ScoredChunk(chunk, selfInformation, prefilled.result().cache(), prefilled.session()));
     evict(live, queue.offer(chunk.index(), score));
     tokensDone += chunk.tokens();
     if (request.sessions().size() > 1) {
@@ -242,22 +225,6 @@ final class ParallelContext {
 
   private int longestChunk() {
     return chunks.stream().mapToInt(Chunk::tokens).max().orElse(0);
-  }
-
-  private List<KvLayer> prefillPrefix(Session session, MemoryScope workspace) {
-    int[] prefixIds = request.prompt().prefix();
-    List<KvLayer> layers = session.decoder().allocateLayers(workspace, prefixIds.length);
-    if (prefixIds.length > 0) {
-      BlockPrefill.forward(
-          session.decoder(),
-          prefixIds,
-          0,
-          0,
-          LayerCaches.growing(layers),
-          request.cancellation(),
-          BlockPrefill.Listener.NONE);
-    }
-    return layers;
   }
 
   private double score(Chunk chunk, float[] logLikelihoods) {
@@ -329,9 +296,9 @@ final class ParallelContext {
         .orElse(Double.NaN);
   }
 
-  private static void evict(SortedMap<Integer, Scored> live, List<Integer> evicted) {
+  private static void evict(SortedMap<Integer, ScoredChunk> live, List<Integer> evicted) {
     for (int chunk : evicted) {
-      Scored scored = live.remove(chunk);
+      ScoredChunk scored = live.remove(chunk);
       if (scored == null) {
         throw new InferenceException(
             ErrorCode.INTERNAL, "The chunk eviction policy evicted chunk " + chunk + " twice.");
@@ -343,173 +310,5 @@ final class ParallelContext {
       scored.cache().close();
       event.commit();
     }
-  }
-
-  private boolean rerotates() {
-    EvictionSchedule schedule = request.policies().schedule();
-    return schedule.rerotate() && schedule.prefill() == EvictionSchedule.Prefill.PER_CHUNK;
-  }
-
-  private Optional<SinkReweighting> reweighting(int layer) {
-    return request.policies().calibration().reweighting(layer, request.config().layers());
-  }
-
-  /**
-   * The kept caches in document order behind one prefix; the query goes behind the longest chunk.
-   */
-  private Context sideBySide(SortedMap<Integer, Scored> kept) {
-    int prefixTokens = request.prompt().prefix().length;
-    int[] queryIds = request.prompt().query();
-    CacheOps cache = request.backend().cache();
-    var layers = new ArrayList<OwnedLayer>();
-    var weightings = new ArrayList<ContextWeighting>();
-    List<Integer> tokens = kept.keySet().stream().map(c -> chunks.get(c).tokens()).toList();
-    int longest = tokens.stream().mapToInt(Integer::intValue).max().orElse(0);
-    if (rerotates()) {
-      longest = 0;
-      for (Scored chunk : kept.values()) {
-        for (OwnedLayer owned : chunk.cache().layers()) {
-          longest = Math.max(longest, owned.layer().maxTokens());
-        }
-      }
-    }
-    try (MemoryScope step = request.scope().child("prefix")) {
-      List<KvLayer> prefix = prefillPrefix(request.sessions().getFirst(), step);
-      for (int layer = 0; layer < request.config().layers(); layer++) {
-        try (MemoryScope arrivals = request.scope().child("arrivals")) {
-          var parts = new ArrayList<KvLayer>();
-          for (Scored chunk : kept.values()) {
-            parts.add(here(arrivals, chunk, layer));
-          }
-          int[] capacities = new int[request.config().kvHeads()];
-          Arrays.fill(capacities, prefixTokens + queryIds.length + request.answerRoom());
-          for (KvLayer part : parts) {
-            Arrays.setAll(capacities, head -> capacities[head] + part.tokens(head));
-          }
-          OwnedLayer merged =
-              OwnedLayer.allocate(
-                  request.backend(), request.scope(), capacities, request.config().headDim());
-          cache.concatenate(merged.layer(), prefix.get(layer));
-          for (KvLayer part : parts) {
-            cache.concatenate(merged.layer(), part);
-          }
-          layers.add(merged);
-          weightings.add(weighting(layer, prefixTokens, parts));
-        }
-        // Layer by layer, so that no more than one of them is held twice.
-        for (Scored chunk : kept.values()) {
-          chunk.cache().layers().get(layer).close();
-        }
-      }
-    }
-    var keptChunks = new ArrayList<Context.KeptChunk>();
-    kept.forEach(
-        (chunk, scored) -> {
-          keptChunks.add(
-              new Context.KeptChunk(
-                  chunk, scored.selfInformation(), scored.cache().keptTokensPerLayer()));
-          scored.cache().close();
-        });
-    if (request.tracer().isOn()) {
-      request.tracer().sideBySide(passes(kept));
-    }
-    boolean weighs = weightings.stream().anyMatch(weighting -> weighting != null);
-    return new Context(
-        layers,
-        prefixTokens,
-        tokens.stream().mapToInt(Integer::intValue).sum(),
-        prefixTokens + longest,
-        queryIds,
-        keptChunks,
-        Context.ends(tokens),
-        weighs ? weightings : List.of());
-  }
-
-  private List<PassTrace> passes(SortedMap<Integer, Scored> kept) {
-    var passes = new ArrayList<PassTrace>();
-    kept.forEach(
-        (index, scored) -> {
-          Chunk chunk = chunks.get(index);
-          passes.add(
-              new PassTrace(
-                  request.prompt().prefix().length,
-                  IntStream.range(chunk.fromToken(), chunk.toToken()).toArray(),
-                  request.prompt().query().length,
-                  scored.cache().traced()));
-        });
-    return passes;
-  }
-
-  /** Returns a chunk's layer on the first device, where it may have to be brought. */
-  private KvLayer here(MemoryScope arrivals, Scored chunk, int layer) {
-    KvLayer there = chunk.cache().layers().get(layer).layer();
-    Backend backend = chunk.session().backend();
-    return backend == request.backend()
-        ? there
-        : request.backend().copyOf(arrivals, backend, there);
-  }
-
-  /** How attention to the kept chunks is weighed in a layer, or null if it is plain. */
-  private @Nullable ContextWeighting weighting(int layer, int prefixTokens, List<KvLayer> parts) {
-    int[] from = new int[request.config().kvHeads()];
-    Arrays.fill(from, prefixTokens);
-    if (request.policies().merge() instanceof ContextMerge.Ape ape) {
-      int[] to = from.clone();
-      parts.forEach(part -> Arrays.setAll(to, head -> to[head] + part.tokens(head)));
-      return new ContextWeighting.Tempered(
-          new ContextWeighting.Range(from, to), ape.temperature(), ape.scale());
-    }
-    SinkReweighting reweighting = reweighting(layer).orElse(null);
-    if (reweighting == null) {
-      return null;
-    }
-    var sinks = new ArrayList<ContextWeighting.Range>();
-    for (KvLayer part : parts) {
-      int[] to = new int[from.length];
-      Arrays.setAll(
-          to, head -> from[head] + sinks(part, head, prefixTokens + reweighting.sinkTokens()));
-      sinks.add(new ContextWeighting.Range(from.clone(), to));
-      Arrays.setAll(from, head -> from[head] + part.tokens(head));
-    }
-    return new ContextWeighting.LighterSinks(sinks, reweighting.beta());
-  }
-
-  /** How many of a head's keys stand before a position. */
-  private int sinks(KvLayer part, int head, int position) {
-    int first = part.firstSlot(head);
-    Tensor positions = part.positions().slice(0, first, first + part.tokens(head));
-    return (int)
-        Arrays.stream(request.backend().host().copyToHostInts(positions))
-            .filter(p -> p < position)
-            .count();
-  }
-
-  /** The kept chunks' tokens as one text. */
-  private Context reread(SortedMap<Integer, Scored> kept) {
-    var keptChunks = new ArrayList<Context.KeptChunk>();
-    var texts = new ArrayList<int[]>();
-    var textTokens = IntStream.builder();
-    int readTo = 0;
-    for (Map.Entry<Integer, Scored> entry : kept.entrySet()) {
-      Chunk chunk = chunks.get(entry.getKey());
-      // Overlapping chunks share tokens, which one text holds once.
-      int from = Math.max(chunk.fromToken(), readTo);
-      texts.add(Arrays.copyOfRange(request.textIds(), from, chunk.toToken()));
-      IntStream.range(from, chunk.toToken()).forEach(textTokens);
-      readTo = chunk.toToken();
-      double selfInformation = entry.getValue().selfInformation();
-      keptChunks.add(new Context.KeptChunk(chunk.index(), selfInformation, allKept(chunk.index())));
-      entry.getValue().cache().close();
-    }
-    request.tracer().whole(textTokens.build());
-    return PlainContext.of(
-        request,
-        ChunkPrefill.concat(texts.toArray(int[][]::new)),
-        keptChunks,
-        Context.ends(texts.stream().map(ids -> ids.length).toList()));
-  }
-
-  private List<Double> allKept(int chunk) {
-    return Collections.nCopies(request.config().layers(), (double) chunks.get(chunk).tokens());
   }
 }

@@ -98,6 +98,11 @@ public record Policies(
     return chunkScorer.requires().contains(Evidence.TOKEN_IDS);
   }
 
+  /** Returns whether what a chunk keeps moves to the positions right behind the prefix. */
+  boolean rerotatesChunks() {
+    return schedule.rerotate() && schedule.prefill() == EvictionSchedule.Prefill.PER_CHUNK;
+  }
+
   /** Returns whether attention to the context is weighed anew in any layer. */
   boolean weighsAttention(int layers) {
     return merge instanceof ContextMerge.Ape || reweighs(layers);
