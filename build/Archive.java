@@ -1,5 +1,9 @@
 import java.io.IOException;
 import java.io.OutputStream;
+import java.lang.module.ModuleDescriptor;
+import java.lang.module.ModuleFinder;
+import java.lang.module.ModuleReference;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -8,6 +12,8 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.spi.ToolProvider;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
@@ -24,10 +30,22 @@ import java.util.zip.ZipOutputStream;
  * </pre>
  */
 class Archive {
-  /** Of the JDK: what the modules of the path require, and what the libraries without one use. */
-  private static final String MODULES =
-      "java.base,java.desktop,java.logging,java.management,java.sql,java.xml,"
-          + "jdk.incubator.vector,jdk.jfr,jdk.management,jdk.unsupported,jdk.zipfs";
+  /**
+   * Of the JDK: what libraries without a module descriptor use, and what nobody requires by name.
+   * The modules that the jars' descriptors require come on top.
+   */
+  private static final List<String> MODULES =
+      List.of(
+          "java.desktop",
+          "java.logging",
+          "java.management",
+          "java.sql",
+          "java.xml",
+          "jdk.incubator.vector",
+          "jdk.jfr",
+          "jdk.management",
+          "jdk.unsupported",
+          "jdk.zipfs");
 
   /** The tokenizer's libraries for other systems than this archive is for. */
   private static final String FOREIGN = "native/lib/(win|osx|linux-(?!%s)).*";
@@ -47,7 +65,7 @@ class Archive {
     run(
         "jlink",
         "--add-modules",
-        System.getProperty("modules", MODULES),
+        String.join(",", modules(dist.resolve("lib"), dist.resolve("conformance"))),
         "--strip-debug",
         "--no-header-files",
         "--no-man-pages",
@@ -68,6 +86,7 @@ class Archive {
         Files.setPosixFilePermissions(copy, PosixFilePermissions.fromString("rwxr-xr-x"));
       }
     }
+    requireItStarts(bin.resolve("parallelcomp"));
     Files.deleteIfExists(archive);
     var tar =
         new ProcessBuilder(
@@ -78,6 +97,45 @@ class Archive {
       throw new IOException("tar could not write " + archive);
     }
     System.out.printf("%s: %.1f MiB%n", archive, Files.size(archive) / 1048576.0);
+  }
+
+  /** Lets the bundled model answer, with no variable of this environment: so it is used. */
+  private static void requireItStarts(Path command) throws Exception {
+    Path text = Files.createTempFile("archive", ".txt");
+    try {
+      Files.writeString(text, "The sky was grey. The pass key is 48213. Birds flew by.");
+      var ask =
+          new ProcessBuilder(
+                  command.toString(),
+                  "ask",
+                  "--text",
+                  text.toString(),
+                  "--backend",
+                  "cpu-vector",
+                  "What is the pass key?")
+              .redirectErrorStream(true);
+      ask.environment().clear();
+      Process process = ask.start();
+      String answer = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+      if (process.waitFor() != 0 || !answer.contains("48213")) {
+        throw new IllegalStateException("the archive's command does not answer: " + answer);
+      }
+    } finally {
+      Files.delete(text);
+    }
+  }
+
+  private static Set<String> modules(Path... jars) {
+    var modules = new TreeSet<>(MODULES);
+    for (ModuleReference module : ModuleFinder.of(jars).findAll()) {
+      for (ModuleDescriptor.Requires required : module.descriptor().requires()) {
+        if (!required.modifiers().contains(ModuleDescriptor.Requires.Modifier.STATIC)
+            && ModuleFinder.ofSystem().find(required.name()).isPresent()) {
+          modules.add(required.name());
+        }
+      }
+    }
+    return modules;
   }
 
   private static void run(String tool, String... arguments) {
