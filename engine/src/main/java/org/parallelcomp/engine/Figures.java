@@ -14,7 +14,8 @@ package org.parallelcomp.engine;
  * @param keptCacheBytes keys and values that the answer was decoded from
  * @param readNanos time for text to tokens
  * @param prefillNanos time for all chunks
- * @param mergeNanos time to bring the kept chunks together and prefill the question
+ * @param mergeNanos time to bring the kept chunks together, prefill the question and find the first
+ *     answer token
  * @param decodeNanos time from the first answer token on
  * @param firstTokenNanos time from the call to the first answer token
  */
