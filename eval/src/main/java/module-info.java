@@ -4,6 +4,8 @@
  */
 module org.parallelcomp.eval {
   requires transitive org.parallelcomp.engine;
+  requires transitive org.parallelcomp.report;
+  requires com.fasterxml.jackson.annotation;
   requires com.fasterxml.jackson.databind;
   requires java.desktop;
   requires org.knowm.xchart;

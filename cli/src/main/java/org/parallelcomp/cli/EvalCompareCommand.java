@@ -1,6 +1,5 @@
 package org.parallelcomp.cli;
 
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -24,6 +23,8 @@ final class EvalCompareCommand implements Callable<Integer> {
 
   @Mixin private EvalOptions options = new EvalOptions();
 
+  @Mixin private GridOptions grid = new GridOptions("8K", 5);
+
   @Option(
       names = "--kv-bytes",
       paramLabel = "SIZE",
@@ -40,30 +41,12 @@ final class EvalCompareCommand implements Callable<Integer> {
   private List<String> tasks = new ArrayList<>();
 
   @Option(
-      names = "--lengths",
-      paramLabel = "TOKENS,...",
-      description = "Default: ${DEFAULT-VALUE}.")
-  private String lengths = "8K";
-
-  @Option(
-      names = "--samples",
-      paramLabel = "COUNT",
-      description = "Cases of each task and length. Default: ${DEFAULT-VALUE}.")
-  private int samples = 5;
-
-  @Option(
       names = "--fidelity-length",
       paramLabel = "TOKENS",
       description =
           "Length, within the trained window, at which the distributions of the answer's tokens are"
               + " compared with those of full attention; 0 for not. Default: ${DEFAULT-VALUE}.")
   private String fidelityLength = "1536";
-
-  @Option(
-      names = "--filler",
-      paramLabel = "FILE",
-      description = "A book to hide facts in; may be repeated. Default: repeated noise.")
-  private List<Path> filler = new ArrayList<>();
 
   EvalCompareCommand(ParallelComp command) {
     this.command = command;
@@ -83,9 +66,7 @@ final class EvalCompareCommand implements Callable<Integer> {
                 "parallelcomp-reread")
             .grid(
                 tasks.isEmpty() ? List.of("passkey", "number", "multi", "fact", "two") : tasks,
-                lengths,
-                samples)
-            .filler(filler)
+                grid)
             .sameBytes(
                 kvBytes == null ? 0 : EvalOptions.bytes(kvBytes),
                 fidelityLength.equals("0") ? 0 : EvalOptions.length(fidelityLength))

@@ -1,7 +1,5 @@
 package org.parallelcomp.cli;
 
-import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.parallelcomp.eval.EvalSpec;
@@ -21,6 +19,8 @@ final class EvalNeedleCommand implements Callable<Integer> {
 
   @Mixin private EvalOptions options = new EvalOptions();
 
+  @Mixin private GridOptions grid = new GridOptions("4K,8K,16K,32K,64K,128K", 1);
+
   @Option(
       names = "--task",
       paramLabel = "NAME",
@@ -28,28 +28,10 @@ final class EvalNeedleCommand implements Callable<Integer> {
   private String task = "passkey";
 
   @Option(
-      names = "--lengths",
-      paramLabel = "TOKENS,...",
-      description = "Default: ${DEFAULT-VALUE}.")
-  private String lengths = "4K,8K,16K,32K,64K,128K";
-
-  @Option(
       names = "--depths",
       paramLabel = "PERCENT,...",
       description = "Default: ${DEFAULT-VALUE}.")
   private String depths = "0,10,20,30,40,50,60,70,80,90,100";
-
-  @Option(
-      names = "--samples",
-      paramLabel = "COUNT",
-      description = "Cases of each cell. Default: ${DEFAULT-VALUE}.")
-  private int samples = 1;
-
-  @Option(
-      names = "--filler",
-      paramLabel = "FILE",
-      description = "A book to hide the needle in; may be repeated. Default: repeated noise.")
-  private List<Path> filler = new ArrayList<>();
 
   EvalNeedleCommand(ParallelComp command) {
     this.command = command;
@@ -60,9 +42,8 @@ final class EvalNeedleCommand implements Callable<Integer> {
     EvalSpec spec =
         options
             .draft(EvalSpec.Kind.NEEDLE, PlanOptions.DEFAULT_PRESET)
-            .grid(List.of(task), lengths, samples)
+            .grid(List.of(task), grid)
             .depths(depths)
-            .filler(filler)
             .spec();
     return new Evaluating(command, options.showsProgress(command.streams())).run(options, spec);
   }

@@ -72,6 +72,19 @@ final class EvalOptions {
   private int maxTokens;
 
   @Option(
+      names = "--engines",
+      paramLabel = "COUNT",
+      description =
+          "Engines that share the cases, each with the model and with --threads of its own, for a"
+              + " machine with many cores. Default: ${DEFAULT-VALUE}.")
+  private int engines = 1;
+
+  @Option(
+      names = "--no-pictures",
+      description = "Draws none; 'parallelcomp eval draw' can do it later.")
+  private boolean noPictures;
+
+  @Option(
       names = "--no-times",
       description = "Leaves times out of the files, for a machine that does other work meanwhile.")
   private boolean noTimes;
@@ -81,6 +94,17 @@ final class EvalOptions {
 
   ModelOptions model() {
     return model;
+  }
+
+  int engines() {
+    if (engines < 1) {
+      throw refusal("There must be at least 1 engine, not " + engines + ".");
+    }
+    return engines;
+  }
+
+  boolean pictures() {
+    return !noPictures;
   }
 
   boolean times() {
@@ -129,20 +153,16 @@ final class EvalOptions {
       this.plans = plans;
     }
 
-    Draft grid(List<String> givenTasks, String givenLengths, int givenSamples) {
+    Draft grid(List<String> givenTasks, GridOptions grid) {
       tasks = givenTasks;
-      lengths = Arrays.stream(givenLengths.split(",")).map(EvalOptions::length).toList();
-      samples = givenSamples;
+      lengths = Arrays.stream(grid.lengths().split(",")).map(EvalOptions::length).toList();
+      samples = grid.samples();
+      filler = grid.filler().stream().map(FileFact::of).toList();
       return this;
     }
 
     Draft depths(String percents) {
       depths = Arrays.stream(percents.split(",")).map(p -> number(p, "depth") / 100).toList();
-      return this;
-    }
-
-    Draft filler(List<Path> files) {
-      filler = files.stream().map(FileFact::of).toList();
       return this;
     }
 

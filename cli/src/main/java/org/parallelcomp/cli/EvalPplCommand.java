@@ -1,7 +1,5 @@
 package org.parallelcomp.cli;
 
-import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.parallelcomp.eval.EvalSpec;
@@ -23,17 +21,7 @@ final class EvalPplCommand implements Callable<Integer> {
 
   @Mixin private EvalOptions options = new EvalOptions();
 
-  @Option(
-      names = "--lengths",
-      paramLabel = "TOKENS,...",
-      description = "Default: ${DEFAULT-VALUE}.")
-  private String lengths = "2K,4K,8K,16K,32K,64K,128K";
-
-  @Option(
-      names = "--samples",
-      paramLabel = "COUNT",
-      description = "Passages of each length. Default: ${DEFAULT-VALUE}.")
-  private int samples = 4;
+  @Mixin private GridOptions grid = new GridOptions("2K,4K,8K,16K,32K,64K,128K", 4);
 
   @Option(
       names = "--scored-tokens",
@@ -47,13 +35,6 @@ final class EvalPplCommand implements Callable<Integer> {
       description =
           "Tokens before them that stand in the place of the question. Default: ${DEFAULT-VALUE}.")
   private int questionTokens = 32;
-
-  @Option(
-      names = "--filler",
-      paramLabel = "FILE",
-      required = true,
-      description = "A book to take passages from; may be repeated.")
-  private List<Path> filler = new ArrayList<>();
 
   EvalPplCommand(ParallelComp command) {
     this.command = command;
@@ -71,8 +52,7 @@ final class EvalPplCommand implements Callable<Integer> {
                 "ntk",
                 "yarn",
                 PlanOptions.DEFAULT_PRESET)
-            .grid(List.of(), lengths, samples)
-            .filler(filler)
+            .grid(List.of(), grid)
             .likelihood(scoredTokens, questionTokens)
             .spec();
     return new Evaluating(command, options.showsProgress(command.streams())).run(options, spec);

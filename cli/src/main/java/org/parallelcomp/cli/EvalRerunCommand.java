@@ -67,7 +67,7 @@ final class EvalRerunCommand implements Callable<Integer> {
     var evaluating = new Evaluating(command, streams.errIsTerminal() && !noProgress);
     // The cases so far lie beside the file, so that a repetition that was stopped goes on too.
     Path log = Path.of(file + ".rerun-cases.jsonl");
-    Optional<EvalResult> now = evaluating.evaluate(config(before), before.spec(), log);
+    Optional<EvalResult> now = evaluating.evaluate(config(before), 1, before.spec(), log);
     if (now.isEmpty()) {
       streams
           .err()

@@ -1,6 +1,5 @@
 package org.parallelcomp.cli;
 
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -27,26 +26,10 @@ final class EvalRetrievalCommand implements Callable<Integer> {
 
   @Mixin private EvalOptions options = new EvalOptions();
 
+  @Mixin private GridOptions grid = new GridOptions("4K,8K,16K,32K", 10);
+
   @Option(names = "--tasks", paramLabel = "NAME,...", split = ",", description = "Default: all.")
   private List<String> tasks = new ArrayList<>();
-
-  @Option(
-      names = "--lengths",
-      paramLabel = "TOKENS,...",
-      description = "Default: ${DEFAULT-VALUE}.")
-  private String lengths = "4K,8K,16K,32K";
-
-  @Option(
-      names = "--samples",
-      paramLabel = "COUNT",
-      description = "Cases of each task and length. Default: ${DEFAULT-VALUE}.")
-  private int samples = 10;
-
-  @Option(
-      names = "--filler",
-      paramLabel = "FILE",
-      description = "A book to hide facts in; may be repeated. Default: repeated noise.")
-  private List<Path> filler = new ArrayList<>();
 
   EvalRetrievalCommand(ParallelComp command) {
     this.command = command;
@@ -57,8 +40,7 @@ final class EvalRetrievalCommand implements Callable<Integer> {
     EvalSpec spec =
         options
             .draft(EvalSpec.Kind.RETRIEVAL, PlanOptions.DEFAULT_PRESET)
-            .grid(tasks.isEmpty() ? Evaluation.tasks() : tasks, lengths, samples)
-            .filler(filler)
+            .grid(tasks.isEmpty() ? Evaluation.tasks() : tasks, grid)
             .spec();
     return new Evaluating(command, options.showsProgress(command.streams())).run(options, spec);
   }

@@ -1,6 +1,7 @@
 package org.parallelcomp.cli;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -30,7 +31,7 @@ final class Evaluating {
     EngineConfig config = options.model().config(command.engine()).withPlugins(command.plugins());
     String name = options.name(spec.kind());
     Path log = options.out().resolve(name + ".cases.jsonl");
-    Optional<EvalResult> result = evaluate(config, spec, log);
+    Optional<EvalResult> result = evaluate(config, options.engines(), spec, log);
     if (result.isEmpty()) {
       streams
           .err()
@@ -38,24 +39,37 @@ final class Evaluating {
       return ExitStatus.INTERRUPTED;
     }
     EvalResult shown = options.times() ? result.get() : result.get().withoutTimes();
-    List<Path> files = ResultFiles.write(shown, options.out(), name);
+    List<Path> files =
+        options.pictures()
+            ? ResultFiles.write(shown, options.out(), name)
+            : ResultFiles.writeWithoutPictures(shown, options.out(), name);
     streams.out().print(ResultFiles.markdown(shown));
     streams.out().println();
     files.forEach(file -> streams.out().println("wrote " + file));
     return 0;
   }
 
-  /** Returns the result, or nothing if it was interrupted. */
-  Optional<EvalResult> evaluate(EngineConfig config, EvalSpec spec, Path log) {
+  /**
+   * Returns the result, or nothing if it was interrupted.
+   *
+   * @param count engines that share the cases
+   */
+  Optional<EvalResult> evaluate(EngineConfig config, int count, EvalSpec spec, Path log) {
     try (var interrupt = new Interrupt()) {
       progress.say("loading " + config.model().getFileName());
-      try (Engine engine = Engine.open(config)) {
+      List<Engine> engines = new ArrayList<>();
+      try {
+        for (int i = 0; i < count; i++) {
+          engines.add(Engine.open(config));
+        }
         Environment environment =
-            Environment.of(engine, config, bundled(config), ParallelComp.Version.number());
-        var evaluation = new Evaluation(engine, spec, environment);
+            Environment.of(
+                engines.getFirst(), config, bundled(config), ParallelComp.Version.number());
+        var evaluation = new Evaluation(engines, spec, environment);
         CaseLog cases = CaseLog.open(log, spec, environment);
         return evaluation.run(cases, new EvalProgress(progress), interrupt.cancellation());
       } finally {
+        engines.forEach(Engine::close);
         progress.clear();
       }
     }

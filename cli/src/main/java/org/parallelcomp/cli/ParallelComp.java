@@ -136,8 +136,10 @@ final class ParallelComp {
         .addSubcommand(new EvalRetrievalCommand(this))
         .addSubcommand(new EvalPplCommand(this))
         .addSubcommand(new EvalCompareCommand(this))
+        .addSubcommand(new EvalBiasCommand(this))
         .addSubcommand(new EvalJsonlCommand(this))
-        .addSubcommand(new EvalRerunCommand(this));
+        .addSubcommand(new EvalRerunCommand(this))
+        .addSubcommand(new EvalDrawCommand(this));
   }
 
   /** One sentence, a near name, and where help is. */

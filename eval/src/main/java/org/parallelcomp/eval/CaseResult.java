@@ -1,5 +1,6 @@
 package org.parallelcomp.eval;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -28,6 +29,7 @@ import org.jspecify.annotations.Nullable;
  * @param prefillSeconds time until the question had been read, or null if it was left out
  * @param decodeSeconds time from the first answer token on, or null likewise
  * @param answerTokens tokens of the answer
+ * @param attention where the question's attention went, layer by layer, or null if nobody looked
  */
 public record CaseResult(
     String key,
@@ -50,9 +52,11 @@ public record CaseResult(
     long fullBytes,
     @Nullable Double prefillSeconds,
     @Nullable Double decodeSeconds,
-    int answerTokens) {
+    int answerTokens,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable List<LayerAttention> attention) {
   public CaseResult {
     expected = List.copyOf(expected);
+    attention = attention == null ? null : List.copyOf(attention);
   }
 
   CaseResult withoutTimes() {
@@ -77,6 +81,7 @@ public record CaseResult(
         fullBytes,
         null,
         null,
-        answerTokens);
+        answerTokens,
+        attention);
   }
 }

@@ -41,7 +41,7 @@ public record Difference(String where, String what, String before, String now) {
    * Returns in which cases two results of the same specification differ; times are not compared.
    *
    * @param tolerance largest relative difference of perplexities' and divergences' nats that counts
-   *     as none
+   *     as none, and largest difference of an attention's share
    */
   public static List<Difference> ofCases(EvalResult before, EvalResult now, double tolerance) {
     Map<String, CaseResult> again = new HashMap<>();
@@ -62,6 +62,7 @@ public record Difference(String where, String what, String before, String now) {
       add(all, was.key(), "kept bytes", was.keptBytes(), is.keptBytes());
       addNear(all, was.key(), "nats", was.nats(), is.nats(), tolerance);
       addNear(all, was.key(), "divergence", was.divergence(), is.divergence(), tolerance);
+      addAttention(all, was, is, tolerance);
     }
     return all;
   }
@@ -74,6 +75,21 @@ public record Difference(String where, String what, String before, String now) {
       @Nullable Object now) {
     if (!Objects.equals(before, now)) {
       all.add(new Difference(where, what, String.valueOf(before), String.valueOf(now)));
+    }
+  }
+
+  private static void addAttention(
+      List<Difference> all, CaseResult before, CaseResult now, double tolerance) {
+    List<LayerAttention> was = Objects.requireNonNullElse(before.attention(), List.of());
+    List<LayerAttention> is = Objects.requireNonNullElse(now.attention(), List.of());
+    if (was.size() != is.size()) {
+      add(all, before.key(), "layers and stages observed", was.size(), is.size());
+      return;
+    }
+    for (int i = 0; i < was.size(); i++) {
+      if (was.get(i).massesDifferBy(is.get(i)) > tolerance) {
+        add(all, before.key(), "attention", was.get(i), is.get(i));
+      }
     }
   }
 

@@ -2,7 +2,10 @@ package org.parallelcomp.eval;
 
 import org.parallelcomp.engine.Progress;
 
-/** Hears how far an evaluation has come. Called on the thread that runs it. */
+/**
+ * Hears how far an evaluation has come: on the thread that runs it or, where several engines share
+ * the cases, on theirs, one at a time.
+ */
 public interface EvalListener {
   /** A listener that hears nothing. */
   EvalListener NONE = new EvalListener() {};
@@ -18,6 +21,6 @@ public interface EvalListener {
    */
   default void onCase(int done, int total, int doneNow, long elapsedNanos, String what) {}
 
-  /** How far the case has come. */
+  /** How far the case has come; not told where several run at once. */
   default void onProgress(Progress progress) {}
 }

@@ -62,6 +62,8 @@ public record EvalSpec(
     PPL,
     /** Quality, bytes, time and fidelity of methods side by side. */
     COMPARE,
+    /** Where the question's attention goes in each layer, and its shape. */
+    BIAS,
     /** Scores of a user's own questions. */
     JSONL
   }

@@ -1,12 +1,20 @@
 package org.parallelcomp.eval;
 
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
-import java.util.stream.Collectors;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.policy.Plan;
@@ -16,24 +24,29 @@ import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.Engine;
 import org.parallelcomp.engine.Progress;
 import org.parallelcomp.engine.TokenSink;
-import org.parallelcomp.eval.cases.Filler;
 
-/** Runs a specification on an engine, case by case, and goes on where it was stopped. */
+/**
+ * Runs a specification, case by case, and goes on where it was stopped. Several engines share the
+ * cases: each takes the next that nobody has. What comes out is the same, in the same order.
+ */
 public final class Evaluation {
   private final EvalSpec spec;
   private final Environment environment;
   private final Map<String, Method> methods = new LinkedHashMap<>();
   private final List<Unit> units;
-  private final Runner runner;
+  private final List<Runner> runners;
 
   /**
    * Prepares an evaluation. Everything that can be refused before the first case is refused here.
    *
+   * @param engines one or more, all opened from the same configuration
+   * @param environment of each of them
    * @throws InferenceException if a plan, a task or a file is not what it should be
    */
-  public Evaluation(Engine engine, EvalSpec spec, Environment environment) {
+  public Evaluation(List<Engine> engines, EvalSpec spec, Environment environment) {
     this.spec = spec;
     this.environment = environment;
+    Engine engine = engines.getFirst();
     for (String text : spec.methods()) {
       Method method = withBytes(Method.parse(text, engine::plan), engine);
       engine.check(method.plan());
@@ -47,11 +60,8 @@ public final class Evaluation {
     if (spec.data() != null) {
       requireUnchanged(spec.data());
     }
-    Filler filler =
-        books.isEmpty() ? Filler.noise(engine::tokenize) : Filler.books(engine::tokenize, books);
-    var maker = new CaseMaker(engine, spec, filler);
-    this.units = maker.units();
-    this.runner = new Runner(engine, spec, filler, methods, maker);
+    this.runners = engines.stream().map(each -> new Runner(each, spec, books, methods)).toList();
+    this.units = runners.getFirst().units();
   }
 
   /** Returns the names of all tasks. */
@@ -109,44 +119,137 @@ public final class Evaluation {
    * Runs what is not done yet.
    *
    * @param log holds what is done, and takes what is done now
-   * @param cancellation ends the evaluation; the case under way is not counted
+   * @param cancellation ends the evaluation; the cases under way are not counted
    * @return the result, or empty if it was cancelled before the last case
    */
   public Optional<EvalResult> run(CaseLog log, EvalListener listener, Cancellation cancellation) {
-    Map<String, CaseResult> done =
-        log.done().stream()
-            .collect(
-                Collectors.toMap(
-                    CaseResult::key, result -> result, (a, b) -> b, LinkedHashMap::new));
-    int doneBefore = done.size();
-    long begin = System.nanoTime();
-    for (Unit unit : units) {
-      if (done.containsKey(unit.key())) {
-        continue;
-      }
-      if (cancellation.isCancelled()) {
-        return Optional.empty();
-      }
-      listener.onCase(
-          done.size(),
-          units.size(),
-          done.size() - doneBefore,
-          System.nanoTime() - begin,
-          words(unit));
-      CaseResult result = runner.run(unit, sink(listener), cancellation);
-      if (result == null) {
-        return Optional.empty();
-      }
-      log.add(result);
-      done.put(unit.key(), result);
+    var work = new Work(units, log, listener);
+    if (runners.size() == 1) {
+      work.share(runners.getFirst(), sink(listener), cancellation);
+    } else {
+      shareAmongAll(work, cancellation.child());
     }
-    listener.onCase(
-        units.size(), units.size(), done.size() - doneBefore, System.nanoTime() - begin, "done");
-    List<CaseResult> cases = units.stream().map(unit -> done.get(unit.key())).toList();
+    if (!work.isDone()) {
+      return Optional.empty();
+    }
+    listener.onCase(units.size(), units.size(), work.doneNow(), work.elapsedNanos(), "done");
+    List<CaseResult> cases = units.stream().map(work::result).toList();
     Map<String, EvalResult.PlanFacts> plans = new LinkedHashMap<>();
     methods.forEach((text, method) -> plans.put(text, EvalResult.PlanFacts.of(method)));
     return Optional.of(
         new EvalResult(EvalResult.FORMAT, spec, environment, plans, Cell.of(cases), cases));
+  }
+
+  /** A thread for each engine; what one of them throws ends the others and is thrown here. */
+  private void shareAmongAll(Work work, Cancellation cancellation) {
+    try (ExecutorService threads = Executors.newFixedThreadPool(runners.size())) {
+      List<Future<?>> shares =
+          runners.stream()
+              .<Future<?>>map(
+                  runner ->
+                      threads.submit(
+                          () -> {
+                            try {
+                              work.share(runner, TokenSink.NONE, cancellation);
+                            } catch (Throwable e) {
+                              cancellation.cancel();
+                              throw e;
+                            }
+                          }))
+              .toList();
+      for (Future<?> share : shares) {
+        share.get();
+      }
+    } catch (ExecutionException e) {
+      switch (e.getCause()) {
+        case RuntimeException thrown -> throw thrown;
+        case Error thrown -> throw thrown;
+        case Throwable thrown ->
+            throw new IllegalStateException("nothing checked is thrown", thrown);
+      }
+    } catch (InterruptedException e) {
+      cancellation.cancel();
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** The cases that are still to be run, shared by all runners. */
+  private static final class Work {
+    private final List<Unit> units;
+    private final CaseLog log;
+    private final EvalListener listener;
+    private final Map<String, CaseResult> done = new HashMap<>();
+    private final Deque<List<Unit>> groups = new ArrayDeque<>();
+    private final int doneBefore;
+    private final long begin = System.nanoTime();
+
+    Work(List<Unit> units, CaseLog log, EvalListener listener) {
+      this.units = units;
+      this.log = log;
+      this.listener = listener;
+      log.done().forEach(result -> done.put(result.key(), result));
+      this.doneBefore = done.size();
+      for (Unit unit : units) {
+        if (done.containsKey(unit.key())) {
+          continue;
+        }
+        // All methods are compared with one answer of full attention: whoever has it goes on.
+        boolean together =
+            unit.measure() == Unit.Measure.FIDELITY
+                && !groups.isEmpty()
+                && groups.getLast().getFirst().sameCase(unit);
+        if (!together) {
+          groups.add(new ArrayList<>());
+        }
+        groups.getLast().add(unit);
+      }
+    }
+
+    /** Runs cases until there are none left. */
+    void share(Runner runner, TokenSink sink, Cancellation cancellation) {
+      for (List<Unit> group = next(); group != null; group = next()) {
+        for (Unit unit : group) {
+          if (cancellation.isCancelled()) {
+            return;
+          }
+          begins(unit);
+          CaseResult result = runner.run(unit, sink, cancellation);
+          if (result == null) {
+            return;
+          }
+          ended(result);
+        }
+      }
+    }
+
+    private synchronized @Nullable List<Unit> next() {
+      return groups.poll();
+    }
+
+    private synchronized void begins(Unit unit) {
+      listener.onCase(done.size(), units.size(), doneNow(), elapsedNanos(), words(unit));
+    }
+
+    private synchronized void ended(CaseResult result) {
+      log.add(result);
+      done.put(result.key(), result);
+    }
+
+    synchronized boolean isDone() {
+      return units.stream().allMatch(unit -> done.containsKey(unit.key()));
+    }
+
+    synchronized CaseResult result(Unit unit) {
+      return Objects.requireNonNull(done.get(unit.key()), unit.key());
+    }
+
+    synchronized int doneNow() {
+      return done.size() - doneBefore;
+    }
+
+    long elapsedNanos() {
+      return System.nanoTime() - begin;
+    }
   }
 
   private static String words(Unit unit) {

@@ -21,13 +21,20 @@ public final class ResultFiles {
   private ResultFiles() {}
 
   /**
-   * Writes everything there is to a result.
+   * Writes a result, its table and its pictures.
    *
    * @param folder is made if it does not exist
    * @param name of the files, without the ending
    * @return the files, the JSON file first
    */
   public static List<Path> write(EvalResult result, Path folder, String name) {
+    List<Path> written = writeWithoutPictures(result, folder, name);
+    written.addAll(pictures(result, folder, name));
+    return written;
+  }
+
+  /** Writes a result and its table, as a machine without fonts can. */
+  public static List<Path> writeWithoutPictures(EvalResult result, Path folder, String name) {
     List<Path> written = new ArrayList<>();
     try {
       Files.createDirectories(folder);
@@ -39,7 +46,6 @@ public final class ResultFiles {
     } catch (IOException e) {
       throw CaseLog.failure(folder, e);
     }
-    written.addAll(pictures(result, folder, name));
     return written;
   }
 
@@ -88,6 +94,7 @@ public final class ResultFiles {
           case RETRIEVAL, JSONL -> taskTable(result);
           case PPL -> grid(result, "", cell -> "", cell -> decimals(cell.perplexity(), 2));
           case COMPARE -> compareTable(result);
+          case BIAS -> taskTable(result) + "\n" + BiasTable.of(result);
         };
     return table + errors(result);
   }
@@ -241,7 +248,7 @@ public final class ResultFiles {
       case NEEDLE -> heatMaps(result, folder, name, "depth", cell -> depth(cell.depth()));
       case RETRIEVAL -> heatMaps(result, folder, name, "task", Cell::task);
       case PPL -> perplexities(result, folder, name);
-      case COMPARE, JSONL -> List.of();
+      case COMPARE, BIAS, JSONL -> List.of();
     };
   }
 

@@ -42,12 +42,21 @@ final class Runner {
   private List<Integer> referenceIds = List.of();
   private List<float[]> referenceLogits = List.of();
 
-  Runner(Engine engine, EvalSpec spec, Filler books, Map<String, Method> methods, CaseMaker maker) {
+  /**
+   * @param books texts to hide facts in or take passages from; none for repeated noise
+   */
+  Runner(Engine engine, EvalSpec spec, List<String> books, Map<String, Method> methods) {
     this.engine = engine;
     this.spec = spec;
-    this.books = books;
+    this.books =
+        books.isEmpty() ? Filler.noise(engine::tokenize) : Filler.books(engine::tokenize, books);
     this.methods = methods;
-    this.maker = maker;
+    this.maker = new CaseMaker(engine, spec, this.books);
+  }
+
+  /** Returns what is to be run, in order. */
+  List<Unit> units() {
+    return maker.units();
   }
 
   /**
@@ -75,8 +84,10 @@ final class Runner {
   private @Nullable CaseResult answer(
       Unit unit, Method method, TokenSink sink, Cancellation cancellation) {
     EvalCase evalCase = caseOf(unit);
-    GenerationResult result =
-        engine.generate(request(evalCase, method).withCancellation(cancellation), sink);
+    boolean traced = spec.kind() == EvalSpec.Kind.BIAS;
+    GenerationRequest request =
+        request(evalCase, method).withCancellation(cancellation).withTraced(traced);
+    GenerationResult result = engine.generate(request, sink);
     if (result.finishReason() == FinishReason.CANCELLED) {
       return null;
     }
@@ -380,7 +391,8 @@ final class Runner {
           figures == null ? 0 : figures.fullCacheBytes(),
           figures == null ? 0 : (figures.prefillNanos() + figures.mergeNanos()) / 1e9,
           figures == null ? 0 : figures.decodeNanos() / 1e9,
-          figures == null ? 0 : figures.answerTokens());
+          figures == null ? 0 : figures.answerTokens(),
+          result == null || result.trace() == null ? null : LayerAttention.of(result.trace()));
     }
   }
 }

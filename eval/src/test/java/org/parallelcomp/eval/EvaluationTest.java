@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -13,6 +14,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
@@ -23,6 +25,7 @@ import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.Engine;
 import org.parallelcomp.eval.cases.Scoring;
+import org.parallelcomp.report.AttentionProfile.Stage;
 
 /** Evaluations of the bundled model, small ones. */
 class EvaluationTest {
@@ -84,7 +87,7 @@ class EvaluationTest {
   }
 
   private EvalResult run(EvalSpec spec, String log) {
-    return new Evaluation(engine, spec, environment)
+    return new Evaluation(List.of(engine), spec, environment)
         .run(
             CaseLog.open(folder.resolve(log), spec, environment),
             EvalListener.NONE,
@@ -134,7 +137,8 @@ class EvaluationTest {
             one.fullBytes(),
             9.0,
             9.0,
-            one.answerTokens()));
+            one.answerTokens(),
+            null));
     var tampered =
         new EvalResult(
             first.format(),
@@ -155,7 +159,7 @@ class EvaluationTest {
     var cancellation = new Cancellation();
     var begun = new ArrayList<String>();
     Optional<EvalResult> stopped =
-        new Evaluation(engine, spec, environment)
+        new Evaluation(List.of(engine), spec, environment)
             .run(
                 CaseLog.open(log, spec, environment),
                 new EvalListener() {
@@ -176,7 +180,7 @@ class EvaluationTest {
 
     var goneOn = new ArrayList<Integer>();
     EvalResult result =
-        new Evaluation(engine, spec, environment)
+        new Evaluation(List.of(engine), spec, environment)
             .run(
                 CaseLog.open(log, spec, environment),
                 new EvalListener() {
@@ -190,6 +194,103 @@ class EvaluationTest {
     assertEquals(List.of(2, 3, 4), goneOn);
     assertEquals(4, result.cases().size());
     assertEquals(List.of(), Difference.ofCases(run(spec, "at once"), result, 0));
+  }
+
+  @Test
+  void enginesShareTheCasesAndFindTheSame() throws IOException {
+    EvalSpec spec =
+        spec(
+            EvalSpec.Kind.COMPARE,
+            List.of("full", "parallelcomp", "streaming-llm"),
+            List.of("passkey", "number"),
+            List.of(1024),
+            null,
+            0,
+            768);
+    var heard = new ArrayList<Integer>();
+    try (Engine second = Engine.open(Bundled.config());
+        Engine third = Engine.open(Bundled.config())) {
+      EvalResult shared =
+          new Evaluation(List.of(engine, second, third), spec, environment)
+              .run(
+                  CaseLog.open(folder.resolve("shared"), spec, environment),
+                  new EvalListener() {
+                    @Override
+                    public void onCase(int done, int total, int now, long nanos, String what) {
+                      heard.add(done);
+                    }
+                  },
+                  new Cancellation())
+              .orElseThrow();
+      EvalResult alone = run(spec, "alone");
+      assertEquals(List.of(), Difference.ofCases(alone, shared, 0));
+      assertEquals(
+          alone.cases().stream().map(CaseResult::key).toList(),
+          shared.cases().stream().map(CaseResult::key).toList());
+      assertEquals(12, shared.cases().size());
+      assertEquals(13, heard.size(), "each case begins once, and the end is told");
+    }
+  }
+
+  @Test
+  void whatIsThrownBesideOneEngineEndsThemAll() throws IOException {
+    EvalSpec spec = needles("parallelcomp", "full");
+    CaseLog log = CaseLog.open(folder.resolve("log"), spec, environment);
+    var thrown = new IllegalStateException("broken");
+    var broken =
+        new EvalListener() {
+          @Override
+          public void onCase(int done, int total, int now, long nanos, String what) {
+            throw thrown;
+          }
+        };
+    try (Engine second = Engine.open(Bundled.config())) {
+      var evaluation = new Evaluation(List.of(engine, second), spec, environment);
+      assertSame(
+          thrown,
+          assertThrows(
+              IllegalStateException.class, () -> evaluation.run(log, broken, new Cancellation())));
+    }
+    assertEquals(List.of(), log.done());
+  }
+
+  @Test
+  void biasIsMeasuredStageByStageAndRepeatsItself() {
+    String calibrated =
+        "parallelcomp-paper + calibration=attention-threshold(ranges=0%-100%:sink:0.05)";
+    EvalSpec spec =
+        spec(
+            EvalSpec.Kind.BIAS,
+            List.of("parallelcomp-paper", calibrated),
+            List.of("passkey"),
+            List.of(3072),
+            null,
+            0,
+            0);
+    EvalResult result = run(spec, "log");
+    assertEquals(2, result.cases().size());
+    for (CaseResult one : result.cases()) {
+      List<LayerAttention> attention = Objects.requireNonNull(one.attention());
+      assertEquals(engine.model().layers(), attention.getLast().layer() + 1);
+      for (LayerAttention layer : attention) {
+        assertEquals(
+            1,
+            layer.prefix() + layer.sink() + layer.middle() + layer.recent() + layer.query(),
+            1e-4,
+            layer.toString());
+      }
+    }
+    assertFalse(stages(result.cases().getFirst()).contains(Stage.CALIBRATED));
+    assertTrue(stages(result.cases().getLast()).contains(Stage.CALIBRATED));
+    Path file = ResultFiles.write(result.withoutTimes(), folder, "bias").getFirst();
+    assertEquals(List.of(), Difference.ofCases(EvalResult.read(file), run(spec, "again"), 1e-6));
+  }
+
+  private static List<Stage> stages(CaseResult one) {
+    return Objects.requireNonNull(one.attention()).stream()
+        .map(LayerAttention::stage)
+        .distinct()
+        .toList();
   }
 
   @Test
@@ -341,11 +442,13 @@ class EvaluationTest {
     Files.writeString(file, "\n{\"context\": \"a\", \"answer\": \"b\"}\n");
     EvalSpec spec = spec(EvalSpec.Kind.JSONL, List.of("full"), List.of(), List.of(), file, 0, 0);
     var refusal =
-        assertThrows(InferenceException.class, () -> new Evaluation(engine, spec, environment));
+        assertThrows(
+            InferenceException.class, () -> new Evaluation(List.of(engine), spec, environment));
     assertTrue(refusal.getMessage().contains("line 2"), refusal.getMessage());
     Files.writeString(file, "{}");
     assertFalse(
-        assertThrows(InferenceException.class, () -> new Evaluation(engine, spec, environment))
+        assertThrows(
+                InferenceException.class, () -> new Evaluation(List.of(engine), spec, environment))
             .getMessage()
             .contains("line"),
         "the file is another now");
@@ -367,7 +470,7 @@ class EvaluationTest {
                 0))) {
       assertThrows(
           InferenceException.class,
-          () -> new Evaluation(engine, spec, environment),
+          () -> new Evaluation(List.of(engine), spec, environment),
           spec.toString());
     }
   }

@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.parallelcomp.eval.cases.Scoring;
+import org.parallelcomp.report.AttentionProfile.Stage;
 
 /** Cells, tables and pictures of cases written by hand. */
 class ResultFilesTest {
@@ -24,6 +25,16 @@ class ResultFilesTest {
 
   private static CaseResult scored(
       String method, int tokens, double depth, @Nullable Double score, @Nullable String error) {
+    return observed(method, tokens, depth, score, error, null);
+  }
+
+  private static CaseResult observed(
+      String method,
+      int tokens,
+      double depth,
+      @Nullable Double score,
+      @Nullable String error,
+      @Nullable List<LayerAttention> attention) {
     return new CaseResult(
         method + tokens + depth + score,
         method,
@@ -45,7 +56,8 @@ class ResultFilesTest {
         4000,
         0.5,
         0.3,
-        4);
+        4,
+        attention);
   }
 
   private static CaseResult measured(String method, int tokens, double nats, int scoredTokens) {
@@ -70,7 +82,8 @@ class ResultFilesTest {
         10,
         1.0,
         1.0,
-        scoredTokens);
+        scoredTokens,
+        null);
   }
 
   private static EvalResult result(EvalSpec.Kind kind, List<String> methods, List<CaseResult> all) {
@@ -169,6 +182,56 @@ class ResultFilesTest {
         a,passkey,8192,1.0,1,0,0.5,,,1000,4000,0.5,0.09999999999999999
         """,
         ResultFiles.csv(needles()));
+  }
+
+  private static CaseResult biased(double depth, double sink, double sinkDensity) {
+    return observed(
+        "a",
+        4096,
+        depth,
+        1.0,
+        null,
+        List.of(
+            new LayerAttention(0, Stage.READ, 0.1, sink, 0.2, 0.1, 0.3, sinkDensity, 1, 1.5),
+            new LayerAttention(1, Stage.ANSWER, 0, 0, 0.9, 0, 0.1, 0, 3, 0)));
+  }
+
+  @Test
+  void biasStandsByLayerAndStageAsTheMeanOfTheCases() {
+    EvalResult result =
+        result(EvalSpec.Kind.BIAS, List.of("a"), List.of(biased(0, 0.3, 2), biased(1, 0.4, 3)));
+    assertEquals(
+        """
+        | method | task | 4K |
+        | --- | --- | --- |
+        | `a` | passkey | 1.00 |
+
+        | method | layer | as read | as the answer begins |
+        | --- | --- | --- | --- |
+        | `a` | 1 | 0.10 0.35 0.20 0.10 sink |  |
+        | `a` | 2 |  | 0.00 0.00 0.90 0.00 peak |
+        """,
+        ResultFiles.markdown(result));
+  }
+
+  @Test
+  void attentionThatDiffersIsADifference() {
+    EvalResult was = result(EvalSpec.Kind.BIAS, List.of("a"), List.of(biased(0, 0.3, 2)));
+    EvalResult near = result(EvalSpec.Kind.BIAS, List.of("a"), List.of(biased(0, 0.3005, 2)));
+    assertEquals(List.of(), Difference.ofCases(was, near, 1e-3));
+    assertEquals(
+        List.of("attention"),
+        Difference.ofCases(was, near, 1e-4).stream().map(Difference::what).toList());
+    EvalResult unseen =
+        result(EvalSpec.Kind.BIAS, List.of("a"), List.of(scored("a", 4096, 0, 1.0, null)));
+    assertEquals(
+        List.of("case"),
+        Difference.ofCases(was, result(EvalSpec.Kind.BIAS, List.of("a"), List.of()), 1).stream()
+            .map(Difference::what)
+            .toList());
+    assertEquals(
+        List.of("layers and stages observed"),
+        Difference.ofCases(was, unseen, 1).stream().map(Difference::what).toList());
   }
 
   @Test

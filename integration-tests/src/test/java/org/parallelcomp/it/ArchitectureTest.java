@@ -82,6 +82,7 @@ class ArchitectureTest {
         25,
         "org.parallelcomp.api..",
         "org.parallelcomp.engine",
+        "org.parallelcomp.report..",
         "com.fasterxml.jackson..",
         "org.knowm.xchart.."),
     REPORT(
