@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the pictures and tables of docs/gallery with the bundled model; takes minutes, and goes on where it was stopped.
+# Makes the pictures and tables of docs/gallery with the bundled model; takes minutes, passes over what is there and goes
+# on where it was stopped.
 # Times are left out: they belong to the performance pages.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -9,6 +10,7 @@ out=docs/gallery
 evaluate() {
   kind=$1
   shift
+  [ ! -e "$out/$kind.json" ] || return 0
   ${RUN:-./parallelcomp} eval "$kind" --filler "$book" --out "$out" --no-times "$@"
   # The cases are in the JSON file too; beside it they would only be there to go on with.
   rm "$out/$kind.cases.jsonl"
@@ -16,10 +18,4 @@ evaluate() {
 evaluate needle --plan parallelcomp --plan streaming-llm --lengths 2K,4K,8K,16K --depths 0,25,50,75,100
 evaluate ppl --lengths 1K,2K,4K,8K --samples 2 --scored-tokens 48
 evaluate compare --kv-bytes 1M --lengths 4K --samples 2 --tasks number,fact,two
-# Tables into the page: what stands between <!-- table NAME --> and <!-- end --> is replaced.
-awk -v out="$out" '
-  /^<!-- table / { print; file = out "/" $3 ".md"; while ((getline line < file) > 0) print line; close(file); inside = 1; next }
-  /^<!-- end -->/ { inside = 0 }
-  !inside { print }
-' "$out/README.md" > "$out/README.new"
-mv "$out/README.new" "$out/README.md"
+scripts/insert-tables.sh "$out/README.md" "$out"

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Repeats the paper's studies on a model: chunks kept, calibration by zone and layers (tables 6 and 8), pooling, budget, length of
-# chunks, window. Result files and tables go to docs/study; goes on where it was stopped. On two cores it takes an hour or more.
-#   scripts/study.sh [MODEL.gguf]        SAMPLES=20 LENGTH=8K TASKS=number,multi,two by default
-# Without a model the bundled one. With SmolLM2-135M: scripts/fetch-smollm2.sh first.
+# chunks, window. Result files and tables go to docs/study; what is there is passed over, and what was stopped goes on. On two
+# cores it takes an hour or more.
+#   scripts/study.sh [MODEL.gguf]        SAMPLES=20 LENGTH=8K TASKS=number,multi,two STUDIES=all by default
+# The tables are put into docs/study.md. Without a model the bundled one. With SmolLM2-135M: scripts/fetch-smollm2.sh first.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -10,6 +11,7 @@ samples=${SAMPLES:-20}
 length=${LENGTH:-8K}
 tasks=${TASKS:-number,multi,two}
 out=docs/study
+book=samples/moby-dick-1-45-with-notes.txt.gz
 if [ $# -gt 0 ]; then
   label=$(basename "$1" .gguf | tr 'A-Z.' 'a-z-')
   model=$1
@@ -24,15 +26,20 @@ else
 fi
 # study NAME PLAN...: all plans on the same cases.
 study() {
+  case " ${STUDIES:-all} " in
+    *" all "* | *" $1 "*) ;;
+    *) return 0 ;;
+  esac
   name=$label-$1
   shift
+  [ ! -e "$out/$name.json" ] || return 0
   for plan in "$@"; do
     set -- "$@" "--plan=$plan"
     shift
   done
-  words ${RUN:-./parallelcomp} eval retrieval --filler samples/moby-dick-1-45-with-notes.txt.gz --out "$out" --name "$name" \
-    --no-times --lengths "$length" --samples "$samples" --tasks "$tasks" "$@"
-  rm -f "$out/$name.cases.jsonl" "$out/$name"-*.png "$out/$name"-*.svg "$out/$name".png "$out/$name".svg
+  words ${RUN:-./parallelcomp} eval retrieval --filler "$book" --out "$out" --name "$name" \
+    --no-times --no-pictures --lengths "$length" --samples "$samples" --tasks "$tasks" "$@"
+  rm "$out/$name.cases.jsonl"
 }
 all="+ budget=everything"
 study kept-chunks \
@@ -67,3 +74,10 @@ study chunk-size \
 study window \
   "parallelcomp + token-scorer.window=1" "parallelcomp + token-scorer.window=4" "parallelcomp + token-scorer.window=8" \
   "parallelcomp + token-scorer.window=16"
+# Where the question looks, layer by layer, before and after calibration.
+if [ ! -e "$out/$label-bias.json" ]; then
+  words ${RUN:-./parallelcomp} eval bias --filler "$book" --out "$out" --name "$label-bias" --no-times \
+    --lengths "$length" --samples "${BIAS_SAMPLES:-8}"
+  rm "$out/$label-bias.cases.jsonl"
+fi
+scripts/insert-tables.sh docs/study.md "$out"
