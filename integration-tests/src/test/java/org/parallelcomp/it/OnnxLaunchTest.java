@@ -86,7 +86,10 @@ class OnnxLaunchTest {
     Command.Outcome outcome = run("backends");
     assertEquals(0, outcome.status(), outcome::err);
     assertTrue(outcome.out().contains("onnx: graphs for ONNX Runtime"), outcome::out);
-    assertTrue(outcome.out().contains("execution providers cpu"), outcome::out);
+    assertTrue(
+        outcome.out().contains("execution providers cpu (with other builds of the library also"),
+        outcome::out);
+    assertTrue(outcome.out().contains("cuda, directml, openvino"), outcome::out);
   }
 
   @Test

@@ -41,7 +41,9 @@ public final class OnnxBackendProvider implements BackendProvider {
               + library.origin()
               + "; execution providers "
               + String.join(", ", Providers.available(library))
-              + "; F32 caches; without an operator and so in plain Java: "
+              + " (with other builds of the library also "
+              + String.join(", ", Providers.missing(library))
+              + "); F32 caches; without an operator and so in plain Java: "
               + OnnxTensorOps.IN_JAVA
               + ", "
               + "embedding, caches");

@@ -68,6 +68,12 @@ public final class Providers {
         .collect(Collectors.toList());
   }
 
+  /** Returns the names of those that a library lacks. */
+  public static List<String> missing(OrtLibrary library) {
+    List<String> available = available(library);
+    return names().stream().filter(name -> !available.contains(name)).toList();
+  }
+
   /** Returns what to add for a provider that is missing. */
   public static String source(String provider) {
     return ALL.get(provider).source;
