@@ -1,12 +1,13 @@
 package org.parallelcomp.backend.onnx;
 
-import static org.parallelcomp.backend.onnx.Arguments.argument;
+import static org.parallelcomp.backend.onnx.OrtArguments.argument;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.Arguments;
 import org.parallelcomp.api.backend.AttendSequence;
 import org.parallelcomp.api.backend.AttentionOps;
 import org.parallelcomp.api.cache.KvLayer;
@@ -14,7 +15,6 @@ import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.evidence.HeadReduction;
 import org.parallelcomp.api.tensor.DType;
-import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.backend.host.HostMemory;
 import org.parallelcomp.backend.host.HostTensor;
@@ -66,11 +66,9 @@ final class OnnxAttentionOps implements AttentionOps {
       Tensor queries,
       float scale,
       List<AttendSequence> sequences) {
-    requireShape(out, queries.shape());
-    requireSums(logSumExp, queries);
-    sequences.forEach(sequence -> requireRows(queries, sequence));
+    Arguments.requireAttend(out, logSumExp, queries, sequences);
     for (AttendSequence sequence : sequences) {
-      int group = requireFit(queries, sequence.layer());
+      int group = group(queries, sequence.layer());
       if (logSumExp == null && isEven(sequence) && attendGrouped(out, queries, scale, sequence)) {
         continue;
       }
@@ -142,53 +140,14 @@ final class OnnxAttentionOps implements AttentionOps {
     return true;
   }
 
-  private static void requireRows(Tensor queries, AttendSequence sequence) {
-    int end = sequence.firstRow() + sequence.rows();
-    if (sequence.firstRow() < 0 || end > queries.shape().dim(0)) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "Queries "
-              + queries.shape()
-              + " have no rows ["
-              + sequence.firstRow()
-              + ", "
-              + end
-              + ").");
-    }
-  }
-
-  private static void requireSums(@Nullable Tensor logSumExp, Tensor queries) {
-    if (logSumExp != null) {
-      requireShape(logSumExp, Shape.of(queries.shape().dim(1), queries.shape().dim(0)));
-    }
-  }
-
-  private static void requireShape(Tensor tensor, Shape expected) {
-    if (!tensor.shape().equals(expected)) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL, "Attention needs " + expected + " here, not " + tensor.shape() + ".");
-    }
-  }
-
-  private static int requireFit(Tensor queries, KvLayer layer) {
-    int queryHeads = queries.shape().intDim(1);
+  /** Returns how many query heads share a kv head; refuses keys of another type than F32. */
+  private static int group(Tensor queries, KvLayer layer) {
     if (layer.keys().dtype() != DType.F32) {
       throw new InferenceException(
           ErrorCode.UNSUPPORTED_OPERATION,
           "The ONNX backend attends to keys of F32, not " + layer.keys().dtype() + ".");
     }
-    if (queryHeads % layer.kvHeads() != 0 || queries.shape().intDim(2) != layer.headDim()) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "Queries "
-              + queries.shape()
-              + " do not fit "
-              + layer.kvHeads()
-              + " kv heads of "
-              + layer.headDim()
-              + ".");
-    }
-    return queryHeads / layer.kvHeads();
+    return queries.shape().intDim(1) / layer.kvHeads();
   }
 
   /** Some rows of one sequence. */
@@ -324,17 +283,7 @@ final class OnnxAttentionOps implements AttentionOps {
       @Nullable Tensor logSumExp,
       List<Tensor> partialOuts,
       List<Tensor> partialLogSumExps) {
-    if (partialOuts.isEmpty() || partialOuts.size() != partialLogSumExps.size()) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          partialOuts.size()
-              + " partial outputs and "
-              + partialLogSumExps.size()
-              + " log-sum-exps cannot be merged.");
-    }
-    partialOuts.forEach(part -> requireShape(part, out.shape()));
-    partialLogSumExps.forEach(sums -> requireSums(sums, out));
-    requireSums(logSumExp, out);
+    Arguments.requireMergePartial(out, logSumExp, partialOuts, partialLogSumExps);
     Rows to = memory.floats(out);
     List<Rows> from = partialOuts.stream().map(memory::floats).toList();
     List<Rows> fromSums = partialLogSumExps.stream().map(memory::floats).toList();
@@ -397,29 +346,10 @@ final class OnnxAttentionOps implements AttentionOps {
       int fromToken,
       int toToken,
       HeadReduction reduction) {
+    Arguments.requireAttentionMass(
+        mass, queries, logSumExp, sequence, windowQueries, fromToken, toToken, reduction);
     KvLayer layer = sequence.layer();
-    int group = requireFit(queries, layer);
-    requireRows(queries, sequence);
-    requireSums(logSumExp, queries);
-    int queryHeads = queries.shape().intDim(1);
-    int heads = reduction == HeadReduction.NONE ? queryHeads : layer.kvHeads();
-    if (windowQueries < 1
-        || windowQueries > sequence.rows()
-        || !mass.shape().equals(Shape.of(heads, (long) toToken - fromToken))) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "The attention of "
-              + windowQueries
-              + " of "
-              + sequence.rows()
-              + " queries to the tokens ["
-              + fromToken
-              + ", "
-              + toToken
-              + ") does not fit "
-              + mass.shape()
-              + ".");
-    }
+    int group = group(queries, layer);
     Rows to = memory.floats(mass);
     int length = toToken - fromToken;
     for (int head = 0; head < layer.kvHeads(); head++) {

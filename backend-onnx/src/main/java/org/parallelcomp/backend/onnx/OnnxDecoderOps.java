@@ -1,12 +1,15 @@
 package org.parallelcomp.backend.onnx;
 
-import static org.parallelcomp.backend.onnx.Arguments.argument;
+import static org.parallelcomp.backend.onnx.OrtArguments.argument;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.Arguments;
 import org.parallelcomp.api.backend.AttentionBlock;
 import org.parallelcomp.api.backend.DecoderOps;
 import org.parallelcomp.api.backend.FeedForwardBlock;
@@ -15,7 +18,6 @@ import org.parallelcomp.api.backend.Scratch;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.tensor.DType;
-import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.backend.host.HostMemory;
 import org.parallelcomp.backend.host.HostTensor;
@@ -75,11 +77,10 @@ final class OnnxDecoderOps implements DecoderOps {
 
   @Override
   public void embed(Tensor out, Tensor table, Tensor tokenIds) {
+    Arguments.requireEmbed(out, table, tokenIds);
     HostTensor matrix = matrix(table);
     Rows to = memory.floats(out);
     int[] ids = memory.ints(tokenIds).toInts();
-    requireShape(
-        to.count() == ids.length && to.length() == table.shape().dim(1), "embed", out, table);
     for (int i = 0; i < ids.length; i++) {
       requireToken(ids[i], table.shape().dim(0));
       to.write(i, Products.row(matrix, ids[i]), 0);
@@ -88,17 +89,10 @@ final class OnnxDecoderOps implements DecoderOps {
 
   @Override
   public void linear(Tensor out, Tensor weight, @Nullable Tensor bias, Tensor in) {
+    Arguments.requireLinear(out, weight, bias, in);
     HostTensor matrix = matrix(weight);
     long outputDim = weight.shape().dim(0);
     long inputDim = weight.shape().dim(1);
-    requireShape(
-        in.shape().rank() == 2
-            && out.shape().equals(Shape.of(in.shape().dim(0), outputDim))
-            && in.shape().dim(1) == inputDim
-            && (bias == null || bias.shape().elements() == outputDim),
-        "linear",
-        out,
-        weight);
     forRows(
         in.shape().dim(0),
         (from, to) -> {
@@ -135,9 +129,8 @@ final class OnnxDecoderOps implements DecoderOps {
 
   @Override
   public void rmsNorm(Tensor out, Tensor in, Tensor weight, float epsilon) {
+    Arguments.requireRmsNorm(out, in, weight);
     long dim = in.shape().dim(-1);
-    requireShape(
-        out.shape().equals(in.shape()) && weight.shape().elements() == dim, "rmsNorm", out, weight);
     long rows = in.shape().elements() / dim;
     elementwise(
         "norm " + epsilon,
@@ -162,14 +155,10 @@ final class OnnxDecoderOps implements DecoderOps {
 
   @Override
   public void rope(Tensor inOut, Tensor positions, Rope rope) {
+    Arguments.requireRope(inOut, positions, rope);
     long tokens = inOut.shape().dim(0);
     int heads = inOut.shape().intDim(1);
     int headDim = inOut.shape().intDim(2);
-    requireShape(
-        positions.shape().elements() == tokens && rope.rotaryDims() <= headDim,
-        "rope",
-        inOut,
-        positions);
     if (headDim % 2 != 0) {
       throw new InferenceException(
           ErrorCode.UNSUPPORTED_OPERATION,
@@ -204,8 +193,14 @@ final class OnnxDecoderOps implements DecoderOps {
   }
 
   private List<OrtTensor> ropeArguments(Contiguous call, Tensor positions, Rope rope) {
+    int[] numbers = memory.ints(positions).toInts();
+    // The runtime's operator wants them so.
+    MemorySegment wide = call.memory((long) numbers.length * Long.BYTES);
+    for (int i = 0; i < numbers.length; i++) {
+      wide.setAtIndex(ValueLayout.JAVA_LONG, i, numbers[i]);
+    }
     return List.of(
-        argument(call.input(positions), 1, positions.shape().elements()),
+        new OrtTensor(ElementType.INT64, wide, 1, numbers.length),
         argument(call.input(rope.cosines())),
         argument(call.input(rope.sines())));
   }
@@ -235,8 +230,7 @@ final class OnnxDecoderOps implements DecoderOps {
     Rotation(Graph graph, Rope rope) {
       this.graph = graph;
       this.rope = rope;
-      String given = graph.input("positions", ElementType.INT32, 1, "rows");
-      this.positions = graph.node("Cast", Map.of("to", ElementType.INT64.number()), given);
+      this.positions = graph.input("positions", ElementType.INT64, 1, "rows");
       int half = rope.rotaryDims() / 2;
       this.cosines = graph.input("cosines", ElementType.FLOAT, "positions", half);
       this.sines = graph.input("sines", ElementType.FLOAT, "positions", half);
@@ -257,8 +251,7 @@ final class OnnxDecoderOps implements DecoderOps {
 
   @Override
   public void swiGlu(Tensor out, Tensor gate, Tensor up) {
-    requireShape(
-        out.shape().equals(gate.shape()) && gate.shape().equals(up.shape()), "swiGlu", out, up);
+    Arguments.requireSwiGlu(out, gate, up);
     elementwise(
         "swiGlu",
         g -> {
@@ -278,7 +271,7 @@ final class OnnxDecoderOps implements DecoderOps {
 
   @Override
   public void add(Tensor inOut, Tensor term) {
-    requireShape(inOut.shape().equals(term.shape()), "add", inOut, term);
+    Arguments.requireAdd(inOut, term);
     elementwise(
         "add",
         g -> {
@@ -293,13 +286,9 @@ final class OnnxDecoderOps implements DecoderOps {
 
   @Override
   public void tokenLogLikelihood(Tensor out, Tensor logits, Tensor targets) {
+    Arguments.requireTokenLogLikelihood(out, logits, targets);
     long rows = logits.shape().dim(0);
     long vocab = logits.shape().dim(1);
-    requireShape(
-        out.shape().elements() == rows && targets.shape().elements() == rows,
-        "tokenLogLikelihood",
-        out,
-        logits);
     for (int id : memory.ints(targets).toInts()) {
       requireToken(id, vocab);
     }
@@ -571,14 +560,6 @@ final class OnnxDecoderOps implements DecoderOps {
       throw new InferenceException(
           ErrorCode.INTERNAL,
           "The token id " + id + " is outside of the vocabulary of " + vocab + ".");
-    }
-  }
-
-  private static void requireShape(boolean fits, String operation, Tensor a, Tensor b) {
-    if (!fits) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "The shapes " + a.shape() + " and " + b.shape() + " do not fit for " + operation + ".");
     }
   }
 }

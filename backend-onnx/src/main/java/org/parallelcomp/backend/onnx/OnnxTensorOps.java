@@ -214,9 +214,9 @@ final class OnnxTensorOps extends HostTensorOps {
         };
     try (var call = new Contiguous(sessions)) {
       var inputs =
-          arguments.stream().map(argument -> Arguments.argument(call.input(argument))).toList();
+          arguments.stream().map(argument -> OrtArguments.argument(call.input(argument))).toList();
       sessions.run(
-          form, graph, inputs, List.of(Arguments.argument(sessions.memory().tensor(result))));
+          form, graph, inputs, List.of(OrtArguments.argument(sessions.memory().tensor(result))));
     }
     return result;
   }

@@ -7,8 +7,8 @@ import org.parallelcomp.backend.onnx.graph.ElementType;
 import org.parallelcomp.backend.onnx.runtime.OrtTensor;
 
 /** Tensors as arguments of a run: the runtime reads and writes their memory in place. */
-final class Arguments {
-  private Arguments() {}
+final class OrtArguments {
+  private OrtArguments() {}
 
   /** Returns a contiguous tensor as an argument. */
   static OrtTensor argument(HostTensor tensor) {
