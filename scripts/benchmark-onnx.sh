@@ -144,8 +144,8 @@ profile 0 64
 echo
 echo "## What the precisions lose against F32"
 echo
-echo "| model | precision | perplexity of Moby-Dick | loss | KL of the logits |"
-echo "| --- | --- | --- | --- | --- |"
+echo "| model | precision | perplexity of Moby-Dick | loss | token by token | loss | KL of the logits |"
+echo "| --- | --- | --- | --- | --- | --- | --- |"
 ours org.parallelcomp.it.OnnxPrecisionTable "$root/engine/src/test/resources/needle-6m/needle-6m-f16.gguf" 8
 ours org.parallelcomp.it.OnnxPrecisionTable "$smollm2" 2
 echo

@@ -46,8 +46,9 @@ final class ModelOptions {
       names = "--onnx-precision",
       paramLabel = "NAME",
       description =
-          "What ONNX Runtime multiplies as: f32, int8 or int4; means --backend onnx"
-              + " --backend-option precision=NAME.")
+          "What ONNX Runtime multiplies as: f32, int8 (the default, loses less than 1 % of"
+              + " perplexity) or int4 (loses 10 % and more); means --backend onnx --backend-option"
+              + " precision=NAME.")
   private @Nullable String onnxPrecision;
 
   @Option(

@@ -76,6 +76,21 @@ final class HeldOutText implements AutoCloseable {
     return Math.exp(-sum / (passages * (TOKENS - 1.0)));
   }
 
+  /** Returns the perplexity of the first tokens of the first passage, passed one by one. */
+  double perplexityWhileDecoding(int tokens) {
+    int[] passage = Arrays.copyOf(passage(0), tokens);
+    try (MemoryScope caches = scope.child("decoding")) {
+      LayerCaches layers = LayerCaches.growing(decoder.allocateLayers(caches, tokens));
+      double sum = 0;
+      for (int i = 0; i < tokens - 1; i++) {
+        int[] token = {passage[i]};
+        Tensor hidden = decoder.forward(List.of(new SequenceInput(token, i, 1, layers))).getFirst();
+        sum += decoder.logLikelihood(hidden, new int[] {passage[i + 1]})[0];
+      }
+      return Math.exp(-sum / (tokens - 1));
+    }
+  }
+
   private int[] passage(int index) {
     int from = FIRST_TOKEN + index * TOKENS;
     return Arrays.copyOfRange(book, from, from + TOKENS);

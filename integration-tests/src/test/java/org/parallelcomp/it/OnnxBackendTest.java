@@ -3,6 +3,7 @@ package org.parallelcomp.it;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -84,15 +85,37 @@ class OnnxBackendTest {
 
   @Test
   void whatTheDefaultPrecisionLosesIsBelowOnePerCentOfPerplexity() throws IOException {
-    int passages = 2;
+    assertLosesLessThanOnePerCent(Needle6m.path());
+  }
+
+  /** Whose activations have outliers, which cost 4 % before they were spread. */
+  @Test
+  void whatItLosesIsBelowOnePerCentOnAnotherModel() throws IOException {
+    Path model = Path.of("..", "models", "SmolLM2-135M-Instruct.Q4_1.gguf");
+    assumeTrue(Files.exists(model), "scripts/fetch-smollm2.sh fetches the model");
+    assertLosesLessThanOnePerCent(model);
+  }
+
+  /** Blocks and single tokens, since the backend has other graphs for one than for the other. */
+  private static void assertLosesLessThanOnePerCent(Path model) throws IOException {
+    int passages = 1;
+    int tokens = 256;
     double wanted;
-    try (var heldOut = HeldOutText.open(Needle6m.path(), "cpu-vector", Map.of())) {
+    double wantedWhileDecoding;
+    try (var heldOut = HeldOutText.open(model, "cpu-vector", Map.of())) {
       wanted = heldOut.perplexity(passages);
+      wantedWhileDecoding = heldOut.perplexityWhileDecoding(tokens);
     }
-    try (var heldOut = HeldOutText.open(Needle6m.path(), "onnx", Map.of())) {
+    try (var heldOut = HeldOutText.open(model, "onnx", Map.of())) {
       double got = heldOut.perplexity(passages);
+      double gotWhileDecoding = heldOut.perplexityWhileDecoding(tokens);
       System.out.printf("perplexity %.4f, in single precision %.4f%n", got, wanted);
-      assertEquals(wanted, got, 0.01 * wanted);
+      System.out.printf(
+          "token by token %.4f, in single precision %.4f%n", gotWhileDecoding, wantedWhileDecoding);
+      assertTrue(got < 1.01 * wanted, got + " against " + wanted);
+      assertTrue(
+          gotWhileDecoding < 1.01 * wantedWhileDecoding,
+          gotWhileDecoding + " against " + wantedWhileDecoding);
     }
   }
 

@@ -6,7 +6,8 @@ import java.util.Map;
 
 /**
  * Prints what the precisions of the ONNX backend lose against its F32: perplexity of a held-out
- * book, and the mean divergence KL(f32 | precision) of the distributions behind its tokens.
+ * book read in blocks, and read token by token as an answer is, whose graphs are others; and the
+ * mean divergence KL(f32 | precision) of the distributions behind its tokens.
  *
  * <pre>
  * OnnxPrecisionTable MODEL PASSAGES
@@ -16,32 +17,40 @@ final class OnnxPrecisionTable {
   /** Rows of a passage whose distributions are compared. */
   private static final int ROWS = 128;
 
+  /** Tokens that are passed one by one. */
+  private static final int DECODED = 768;
+
   private OnnxPrecisionTable() {}
 
   public static void main(String[] args) {
     Path model = Path.of(args[0]);
     int passages = Integer.parseInt(args[1]);
     double reference = 0;
+    double referenceWhileDecoding = 0;
     float[][] wanted = new float[passages][];
     for (String precision : new String[] {"f32", "int8", "int4"}) {
       try (var heldOut = HeldOutText.open(model, "onnx", Map.of("precision", precision))) {
         double perplexity = heldOut.perplexity(passages);
+        double whileDecoding = heldOut.perplexityWhileDecoding(DECODED);
         double divergence = 0;
         for (int passage = 0; passage < passages; passage++) {
           float[] logits = heldOut.lastLogits(passage, ROWS);
           if (precision.equals("f32")) {
             wanted[passage] = logits;
             reference = perplexity;
+            referenceWhileDecoding = whileDecoding;
           }
           divergence += divergence(wanted[passage], logits, heldOut.vocab()) / passages;
         }
         System.out.printf(
             Locale.ROOT,
-            "| %s | %s | %.4f | %+.2f %% | %.5f |%n",
+            "| %s | %s | %.4f | %+.2f %% | %.4f | %+.2f %% | %.5f |%n",
             model.getFileName(),
             precision,
             perplexity,
             100 * (perplexity / reference - 1),
+            whileDecoding,
+            100 * (whileDecoding / referenceWhileDecoding - 1),
             divergence);
       }
     }

@@ -48,10 +48,9 @@ final class OnnxDecoderOps implements DecoderOps {
 
   private record RotationForm(int heads, int headDim, RopeForm rope) {}
 
-  private record LinearForm(boolean oneRow, boolean bias) {}
+  private record LinearForm(boolean bias) {}
 
   private record InputForm(
-      boolean oneRow,
       int queryHeads,
       int kvHeads,
       int headDim,
@@ -63,7 +62,7 @@ final class OnnxDecoderOps implements DecoderOps {
       boolean keyNorm,
       float epsilon) {}
 
-  private record OutputForm(boolean oneRow, boolean bias, float epsilon) {}
+  private record OutputForm(boolean bias, float epsilon) {}
 
   private final Sessions sessions;
   private final HostMemory memory;
@@ -96,13 +95,12 @@ final class OnnxDecoderOps implements DecoderOps {
     forRows(
         in.shape().dim(0),
         (from, to) -> {
-          boolean oneRow = Products.hasOneRow(precision, to - from);
-          var form = new LinearForm(oneRow, bias != null);
+          var form = new LinearForm(bias != null);
           Supplier<Graph> graph =
               () -> {
                 var g = new Graph("linear");
                 String x = g.input("in", ElementType.FLOAT, 1, "rows", inputDim);
-                String y = new Products(g, precision, oneRow).multiply(x, matrix);
+                String y = new Products(g, precision).multiply(x, matrix);
                 if (bias != null) {
                   y = g.node("Add", y, g.input("bias", ElementType.FLOAT, outputDim));
                 }
@@ -368,10 +366,8 @@ final class OnnxDecoderOps implements DecoderOps {
         // The runtime wants a rotary table of at least as many positions as there are rows.
         Math.min(ROWS, rope.positions()),
         (from, to) -> {
-          boolean oneRow = Products.hasOneRow(precision, to - from);
           var form =
               new InputForm(
-                  oneRow,
                   queryHeads,
                   kvHeads,
                   headDim,
@@ -385,7 +381,7 @@ final class OnnxDecoderOps implements DecoderOps {
           Supplier<Graph> graph =
               () -> {
                 var g = new Graph("attention-input");
-                var products = new Products(g, precision, oneRow);
+                var products = new Products(g, precision);
                 String x = g.input("hidden", ElementType.FLOAT, 1, "rows", hiddenDim);
                 String normed =
                     norm(g, x, g.input("norm", ElementType.FLOAT, hiddenDim), block.epsilon());
@@ -482,12 +478,11 @@ final class OnnxDecoderOps implements DecoderOps {
     forRows(
         hidden.shape().dim(0),
         (from, to) -> {
-          boolean oneRow = Products.hasOneRow(precision, to - from);
-          var form = new OutputForm(oneRow, bias != null, feedForward.epsilon());
+          var form = new OutputForm(bias != null, feedForward.epsilon());
           Supplier<Graph> graph =
               () -> {
                 var g = new Graph("attention-output-and-feed-forward");
-                var products = new Products(g, precision, oneRow);
+                var products = new Products(g, precision);
                 String x = g.input("hidden", ElementType.FLOAT, 1, "rows", hiddenDim);
                 String a = g.input("attended", ElementType.FLOAT, 1, "rows", attendedDim);
                 String weight = g.input("norm", ElementType.FLOAT, hiddenDim);
