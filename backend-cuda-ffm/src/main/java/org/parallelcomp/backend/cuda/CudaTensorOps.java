@@ -95,7 +95,7 @@ final class CudaTensorOps implements TensorOps {
   private Tensor binary(Binary operation, Tensor a, Tensor b) {
     CudaTensor left = CudaTensor.floats(a);
     CudaTensor right = CudaTensor.floats(b);
-    Shape shape = broadcast(a.shape(), b.shape());
+    Shape shape = Arguments.requireBroadcast(a.shape(), b.shape());
     CudaTensor result = result(DType.F32, shape);
     Walk walk =
         Walk.over(
@@ -158,7 +158,8 @@ final class CudaTensorOps implements TensorOps {
 
   @Override
   public Tensor where(Tensor mask, Tensor a, Tensor b) {
-    Shape shape = broadcast(mask.shape(), broadcast(a.shape(), b.shape()));
+    Shape shape =
+        Arguments.requireBroadcast(mask.shape(), Arguments.requireBroadcast(a.shape(), b.shape()));
     CudaTensor chooser = CudaTensor.floats(mask);
     CudaTensor left = CudaTensor.floats(a);
     CudaTensor right = CudaTensor.floats(b);
@@ -202,6 +203,7 @@ final class CudaTensorOps implements TensorOps {
 
   @Override
   public Tensor constant(Shape shape, float[] numbers) {
+    Arguments.requireConstant(shape, numbers);
     CudaTensor result = result(DType.F32, shape);
     new CudaHostTransfer(runtime, moves).copyFromHost(result, numbers);
     return result;
@@ -248,7 +250,7 @@ final class CudaTensorOps implements TensorOps {
 
   private Tensor reduce(Reduction reduction, Tensor a, int axis) {
     CudaTensor in = CudaTensor.floats(a);
-    int along = axis(axis, a.shape().rank());
+    int along = Arguments.requireAxis(a, axis);
     Shape shape = without(a.shape(), along);
     CudaTensor result = result(DType.F32, shape);
     int length = a.shape().intDim(along);
@@ -315,11 +317,7 @@ final class CudaTensorOps implements TensorOps {
   }
 
   private Tensor pool(Pool pool, Tensor a, int kernel) {
-    if (kernel < 1 || kernel % 2 == 0) {
-      throw new InferenceException(
-          ErrorCode.INVALID_ARGUMENT,
-          "The width of a pooling window must be odd and positive, not " + kernel + ".");
-    }
+    Arguments.requireKernel(kernel);
     CudaTensor in = rows(a);
     CudaTensor result = result(DType.F32, a.shape());
     runtime.launch(
@@ -342,17 +340,15 @@ final class CudaTensorOps implements TensorOps {
 
   @Override
   public Tensor matmul(Tensor a, Tensor b) {
+    Arguments.requireMatmul(a, b);
     int inner = a.shape().intDim(-1);
-    if (b.shape().dim(-2) != inner) {
-      throw mismatch("matmul", a.shape(), b.shape());
-    }
     CudaTensor left = rows(a);
     CudaTensor right = rows(b);
     int rows = a.shape().intDim(-2);
     int columns = b.shape().intDim(-1);
     Shape leftBatch = leading(a.shape(), 2);
     Shape rightBatch = leading(b.shape(), 2);
-    Shape batch = broadcast(leftBatch, rightBatch);
+    Shape batch = Arguments.requireBroadcast(leftBatch, rightBatch);
     long[] dims = Arrays.copyOf(batch.toArray(), batch.rank() + 2);
     dims[batch.rank()] = rows;
     dims[batch.rank() + 1] = columns;
@@ -381,10 +377,8 @@ final class CudaTensorOps implements TensorOps {
 
   @Override
   public Tensor choleskySolve(Tensor a, Tensor b) {
+    Arguments.requireCholeskySolve(a, b);
     int n = a.shape().intDim(-1);
-    if (a.shape().dim(-2) != n || b.shape().dim(-2) != n) {
-      throw mismatch("choleskySolve", a.shape(), b.shape());
-    }
     if (n > MOST_CHOLESKY) {
       throw new InferenceException(
           ErrorCode.UNSUPPORTED_OPERATION,
@@ -395,7 +389,7 @@ final class CudaTensorOps implements TensorOps {
     int columns = b.shape().intDim(-1);
     Shape matrixBatch = leading(a.shape(), 2);
     Shape rightBatch = leading(b.shape(), 2);
-    Shape batch = broadcast(matrixBatch, rightBatch);
+    Shape batch = Arguments.requireBroadcast(matrixBatch, rightBatch);
     long[] dims = Arrays.copyOf(batch.toArray(), batch.rank() + 2);
     dims[batch.rank()] = n;
     dims[batch.rank() + 1] = columns;
@@ -444,9 +438,8 @@ final class CudaTensorOps implements TensorOps {
       throw new InferenceException(
           ErrorCode.UNSUPPORTED_OPERATION, "Blocks of " + in.dtype() + " cannot be transposed.");
     }
-    int rank = a.shape().rank();
-    int first = axis(axis, rank);
-    int second = axis(otherAxis, rank);
+    int first = Arguments.requireAxis(a, axis);
+    int second = Arguments.requireAxis(a, otherAxis);
     long[] dims = a.shape().toArray();
     long[] strides = Walk.strides(in.layout());
     swap(dims, first, second);
@@ -470,12 +463,8 @@ final class CudaTensorOps implements TensorOps {
 
   @Override
   public Tensor topK(Tensor a, int count) {
+    Arguments.requireTopK(a, count);
     int length = length(a);
-    if (count < 0 || count > length) {
-      throw new InferenceException(
-          ErrorCode.INVALID_ARGUMENT,
-          "Cannot choose the " + count + " greatest of " + length + " numbers.");
-    }
     CudaTensor in = rows(a);
     CudaTensor result = result(DType.I32, a.shape().with(-1, count));
     if (count > 0) {
@@ -521,10 +510,13 @@ final class CudaTensorOps implements TensorOps {
 
   @Override
   public Tensor gather(Tensor a, Tensor indices) {
+    Arguments.requireGather(a, indices);
     CudaTensor in = CudaTensor.of(a).gapless("what is gathered from");
-    CudaTensor at = CudaTensor.of(indices, DType.I32);
-    if (in.dtype().bytes(1) != 4 || !leading(a.shape(), 1).equals(leading(indices.shape(), 1))) {
-      throw mismatch("gather", a.shape(), indices.shape());
+    CudaTensor at = CudaTensor.of(indices);
+    if (in.dtype().blockBytes() != 4) {
+      throw new InferenceException(
+          ErrorCode.UNSUPPORTED_OPERATION,
+          "The CUDA backend gathers F32 and I32, not " + in.dtype() + ".");
     }
     Shape shape = indices.shape();
     CudaTensor result = result(in.dtype(), shape);
@@ -545,19 +537,10 @@ final class CudaTensorOps implements TensorOps {
 
   @Override
   public Tensor concat(List<Tensor> parts, int axis) {
-    if (parts.isEmpty()) {
-      throw new InferenceException(ErrorCode.INVALID_ARGUMENT, "There is nothing to concatenate.");
-    }
+    Arguments.requireConcat(parts, axis);
     Tensor first = parts.getFirst();
-    int along = axis(axis, first.shape().rank());
-    long extent = 0;
-    for (Tensor part : parts) {
-      if (part.dtype() != first.dtype()
-          || !part.shape().with(along, 0).equals(first.shape().with(along, 0))) {
-        throw mismatch("concat", first.shape(), part.shape());
-      }
-      extent += part.shape().dim(along);
-    }
+    int along = Arguments.requireAxis(first, axis);
+    long extent = parts.stream().mapToLong(part -> part.shape().dim(along)).sum();
     CudaTensor result = result(first.dtype(), first.shape().with(along, extent));
     long at = 0;
     for (Tensor part : parts) {
@@ -688,33 +671,5 @@ final class CudaTensorOps implements TensorOps {
       }
     }
     return rest.stream().mapToLong(Long::longValue).toArray();
-  }
-
-  private static Shape broadcast(Shape a, Shape b) {
-    int rank = Math.max(a.rank(), b.rank());
-    long[] dims = new long[rank];
-    for (int i = 1; i <= rank; i++) {
-      long left = i <= a.rank() ? a.dim(-i) : 1;
-      long right = i <= b.rank() ? b.dim(-i) : 1;
-      if (left != right && left != 1 && right != 1) {
-        throw mismatch("broadcasting", a, b);
-      }
-      dims[rank - i] = left == 1 ? right : left;
-    }
-    return Shape.of(dims);
-  }
-
-  private static int axis(int axis, int rank) {
-    if (axis < -rank || axis >= rank) {
-      throw new InferenceException(
-          ErrorCode.INVALID_ARGUMENT, "There is no axis " + axis + " among " + rank + ".");
-    }
-    return axis < 0 ? axis + rank : axis;
-  }
-
-  private static InferenceException mismatch(String what, Shape a, Shape b) {
-    return new InferenceException(
-        ErrorCode.INVALID_ARGUMENT,
-        "The shapes " + a + " and " + b + " do not fit for " + what + ".");
   }
 }

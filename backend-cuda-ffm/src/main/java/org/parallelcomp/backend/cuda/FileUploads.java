@@ -38,7 +38,6 @@ final class FileUploads implements AutoCloseable {
   /** Copies a region to the device. The compute stream waits for it, the caller does not. */
   synchronized void upload(FileRegion region, long target) {
     try (FileChannel channel = FileChannel.open(region.file(), StandardOpenOption.READ)) {
-      requireInside(region, channel.size());
       // The memory may have been another tensor's until work that is still in the stream.
       allocated.record(compute);
       uploads.waitFor(allocated);
@@ -78,19 +77,6 @@ final class FileUploads implements AutoCloseable {
       if (read < 0) {
         throw new IOException("it became shorter while it was read");
       }
-    }
-  }
-
-  private static void requireInside(FileRegion region, long fileBytes) {
-    if (region.offsetBytes() < 0 || region.offsetBytes() > fileBytes - region.sizeBytes()) {
-      throw new InferenceException(
-          ErrorCode.FILE_NOT_READABLE,
-          region.file()
-              + " has "
-              + fileBytes
-              + " bytes and ends before byte "
-              + (region.offsetBytes() + region.sizeBytes())
-              + ", where a tensor ends.");
     }
   }
 
