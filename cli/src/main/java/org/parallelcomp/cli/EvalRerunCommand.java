@@ -98,7 +98,7 @@ final class EvalRerunCommand implements Callable<Integer> {
             ? model
             : path.equals(FileFact.BUNDLED) ? command.engine().bundledModel() : Path.of(path);
     EngineConfig config = before.environment().config(file).withPlugins(command.plugins());
-    return backend == null ? config : config.withBackend(backend);
+    return backend == null ? config : config.withBackend(backend).withDevices(List.of());
   }
 
   private static void print(Streams streams, String prefix, List<Difference> differences) {

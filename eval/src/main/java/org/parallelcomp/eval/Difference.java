@@ -31,6 +31,7 @@ public record Difference(String where, String what, String before, String now) {
     add(all, where, "instruction set", before.isa(), now.isa());
     add(all, where, "threads", before.threads(), now.threads());
     add(all, where, "backend options", before.backendOptions(), now.backendOptions());
+    add(all, where, "devices", before.devices(), now.devices());
     add(all, where, "version", before.version(), now.version());
     add(all, where, "Java", before.java(), now.java());
     add(all, where, "system", before.system(), now.system());

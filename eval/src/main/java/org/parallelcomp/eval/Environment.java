@@ -22,6 +22,8 @@ import org.parallelcomp.engine.ModelInfo;
  * @param device what computes, in words
  * @param threads worker threads
  * @param backendOptions settings that only the backend knows
+ * @param devices of the backend on which the chunks were spread; none for its own choice, which
+ *     files from before there was one do not name
  * @param isa instruction set and what else the backend says of itself
  * @param version of ParallelComp
  * @param java version of Java
@@ -37,10 +39,15 @@ public record Environment(
     String device,
     int threads,
     Map<String, String> backendOptions,
+    List<String> devices,
     Map<String, String> isa,
     String version,
     String java,
     String system) {
+  public Environment {
+    devices = devices == null ? List.of() : List.copyOf(devices);
+  }
+
   /**
    * Returns what an open engine is.
    *
@@ -66,6 +73,7 @@ public record Environment(
         backend.device(),
         backend.threads(),
         new TreeMap<>(config.backendOptions()),
+        config.devices(),
         new TreeMap<>(backend.facts()),
         version,
         Runtime.version().toString(),
@@ -81,6 +89,7 @@ public record Environment(
     return EngineConfig.of(file)
         .withBackend(backend)
         .withThreads(threads)
-        .withBackendOptions(backendOptions);
+        .withBackendOptions(backendOptions)
+        .withDevices(devices);
   }
 }

@@ -119,6 +119,7 @@ class ResultFilesTest {
             "processor",
             2,
             Map.of(),
+            List.of("0", "1"),
             Map.of(),
             "1",
             "25",
