@@ -3,8 +3,11 @@ package org.parallelcomp.backend.cuda;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.Arguments;
 import org.parallelcomp.api.backend.AttendSequence;
 import org.parallelcomp.api.backend.AttentionOps;
 import org.parallelcomp.api.cache.KvLayer;
@@ -32,7 +35,6 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
 
   private static final int[] TILE_HEAD_DIMS = {64, 128, 256};
   private static final int SEQUENCE_BYTES = 32;
-  private static final int RANGE_BYTES = 16;
   private static final int PARTIAL_BYTES = 40;
   private static final int THREADS = 128;
 
@@ -42,6 +44,11 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
   private static final int FEW_TOKENS = 64;
   private static final int MOST_GROUP_OF_SPLIT = 16;
   private static final int MOST_SPLITS = 64;
+
+  /** Rows of a block of the kernel in tiles. */
+  private static final int ROWS_OF_TILE = 64;
+
+  private static final int MOST_PARTS = 16;
   private static final int KEYS_PER_SPLIT = 256;
   private static final int BLOCKS_PER_MULTIPROCESSOR = 2;
   private static final int COUNTERS = 1 << 14;
@@ -54,20 +61,27 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
 
   private final CudaRuntime runtime;
   private final Moves moves;
+  private final HeadTables tables;
   private final @Nullable FusedAttention fused;
 
   /** Zero before and after each launch of the split kernel. */
   private final DeviceMemory counters;
 
+  /** Results of the parts of the split kernel, until its last block has merged them. */
+  private DeviceMemory partials;
+
   /**
    * @param fused cuDNN's attention, or null where the library is not there
    */
-  CudaAttentionOps(CudaRuntime runtime, Moves moves, @Nullable FusedAttention fused) {
+  CudaAttentionOps(
+      CudaRuntime runtime, Moves moves, HeadTables tables, @Nullable FusedAttention fused) {
     this.runtime = runtime;
     this.moves = moves;
+    this.tables = tables;
     this.fused = fused;
     this.counters = runtime.temporary(4L * COUNTERS);
     runtime.stream().clear(counters.address(), 4L * COUNTERS);
+    this.partials = runtime.temporary(0);
   }
 
   /** Returns whether heads of this many numbers, so many to a key, are attended to. */
@@ -88,19 +102,14 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
       Tensor queries,
       float scale,
       List<AttendSequence> sequences) {
+    Arguments.requireAttend(out, logSumExp, queries, sequences);
     CudaTensor to = CudaTensor.floats(out).gapless("a head");
     CudaTensor from = CudaTensor.floats(queries).gapless("a head");
     CudaTensor sums = logSumExp == null ? null : CudaTensor.floats(logSumExp).gapless("logSumExp");
-    if (!out.shape().equals(queries.shape())) {
-      throw misfit("The output " + out.shape(), queries);
-    }
-    if (sums != null && !sums.shape().equals(sumsOf(queries))) {
-      throw misfit("The log-sum-exp " + sums.shape(), queries);
-    }
     if (sequences.isEmpty() || queries.shape().elements() == 0) {
       return;
     }
-    sequences.forEach(sequence -> requireFit(queries, sequence));
+    sequences.forEach(sequence -> requireSupported(queries, sequence));
     DType cache = sequences.getFirst().layer().keys().dtype();
     if (sequences.stream().anyMatch(sequence -> sequence.layer().keys().dtype() != cache)) {
       throw new InferenceException(
@@ -115,40 +124,45 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
     }
   }
 
-  private void attendByOwnKernels(
+  /** One caller at a time, since launches that belong together share the memory of parts. */
+  private synchronized void attendByOwnKernels(
       CudaTensor to,
       @Nullable CudaTensor sums,
       CudaTensor queries,
       float scale,
       List<AttendSequence> sequences,
       DType cache) {
-    try (Lease sequenceList = sequences(sequences);
-        Lease rangeList = ranges(sequences)) {
-      int tokens = queries.shape().intDim(0);
-      int kvHeads = sequences.getFirst().layer().kvHeads();
-      int group = queries.shape().intDim(1) / kvHeads;
-      int maxRows = sequences.stream().mapToInt(AttendSequence::rows).max().orElse(0);
-      boolean few =
-          maxRows <= FEW_ROWS
-              && tokens <= FEW_TOKENS
-              && group <= MOST_GROUP_OF_SPLIT
-              && tokens * kvHeads <= COUNTERS;
-      if (few) {
-        attendFew(to, sums, queries, scale, sequences, sequenceList, rangeList, cache);
-      } else {
-        attendMany(
-            to,
-            sums,
-            queries,
-            scale,
-            sequences.size(),
-            maxRows,
-            kvHeads,
-            sequenceList,
-            rangeList,
-            cache);
+    int tokens = queries.shape().intDim(0);
+    int kvHeads = sequences.getFirst().layer().kvHeads();
+    int group = queries.shape().intDim(1) / kvHeads;
+    int maxRows = sequences.stream().mapToInt(AttendSequence::rows).max().orElse(0);
+    boolean few =
+        maxRows <= FEW_ROWS
+            && tokens <= FEW_TOKENS
+            && group <= MOST_GROUP_OF_SPLIT
+            && tokens * kvHeads <= COUNTERS;
+    long table = few && sequences.size() == 1 ? tableOf(sequences.getFirst()) : 0;
+    try (Lease sequenceList = sequences(sequences)) {
+      if (table != 0) {
+        attendFew(to, sums, queries, scale, sequences, sequenceList, table, cache);
+        return;
+      }
+      try (Lease ranges = ranges(sequences)) {
+        if (few) {
+          attendFew(to, sums, queries, scale, sequences, sequenceList, ranges.address(), cache);
+        } else {
+          attendMany(to, sums, queries, scale, sequences, sequenceList, ranges, cache);
+        }
       }
     }
+  }
+
+  /** Returns the table of a layer of which a sequence sees everything, or 0. */
+  private long tableOf(AttendSequence sequence) {
+    boolean seesAll =
+        Arrays.stream(sequence.fromToken()).allMatch(from -> from == 0)
+            && Arrays.equals(sequence.toToken(), sequence.layer().tokens());
+    return seesAll ? tables.ranges(sequence.layer()) : 0;
   }
 
   /** Attends by cuDNN and returns true, or does nothing where it cannot serve. */
@@ -258,16 +272,83 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
       @Nullable CudaTensor sums,
       CudaTensor queries,
       float scale,
-      int sequences,
-      int maxRows,
-      int kvHeads,
+      List<AttendSequence> sequences,
       Lease sequenceList,
-      Lease rangeList,
+      Lease ranges,
       DType cache) {
+    int parts = cache == DType.F32 ? 1 : partsOfKeys(queries, sequences);
+    if (parts == 1) {
+      launchMany(out, sums, queries, scale, sequences, sequenceList, ranges, cache, 1);
+      return;
+    }
+    Shape shape = queries.shape();
+    long numbers = parts * shape.elements();
+    long sumsOfParts = parts * shape.dim(0) * shape.dim(1);
+    var memory =
+        new CudaTensor(
+            partials(4 * (numbers + sumsOfParts)),
+            DType.F32,
+            Layout.contiguous(Shape.of(numbers + sumsOfParts)));
+    List<CudaTensor> partOuts = split(memory.slice(0, 0, numbers), parts, shape);
+    List<CudaTensor> partSums =
+        split(
+            memory.slice(0, numbers, numbers + sumsOfParts),
+            parts,
+            Shape.of(shape.dim(1), shape.dim(0)));
+    launchMany(
+        partOuts.getFirst(),
+        partSums.getFirst(),
+        queries,
+        scale,
+        sequences,
+        sequenceList,
+        ranges,
+        cache,
+        parts);
+    merge(out, sums, partOuts, partSums);
+  }
+
+  private static List<CudaTensor> split(CudaTensor numbers, int parts, Shape shape) {
+    long of = shape.elements();
+    return IntStream.range(0, parts)
+        .mapToObj(part -> numbers.slice(0, part * of, (part + 1) * of).reshape(shape))
+        .toList();
+  }
+
+  /**
+   * Returns into how many parts the keys of rows are cut that are too few to fill the device, as
+   * those of a question behind a chunk.
+   */
+  private int partsOfKeys(CudaTensor queries, List<AttendSequence> sequences) {
+    AttendSequence first = sequences.getFirst();
+    if (sequences.size() > 1 || first.rows() != queries.shape().dim(0)) {
+      return 1;
+    }
+    int blocks = (first.rows() + ROWS_OF_TILE - 1) / ROWS_OF_TILE * queries.shape().intDim(1);
+    int wanted = BLOCKS_PER_MULTIPROCESSOR * runtime.context().device().multiprocessors() / blocks;
+    return Math.clamp(Math.min(maxKeys(sequences) / KEYS_PER_SPLIT, wanted), 1, MOST_PARTS);
+  }
+
+  /**
+   * Launches the kernel in tiles.
+   *
+   * @param parts into how many parts keys are cut; the outputs are those of the first, and the
+   *     others lie behind without gaps
+   */
+  private void launchMany(
+      CudaTensor out,
+      @Nullable CudaTensor sums,
+      CudaTensor queries,
+      float scale,
+      List<AttendSequence> sequences,
+      Lease sequenceList,
+      Lease ranges,
+      DType cache,
+      int parts) {
     int queryHeads = queries.shape().intDim(1);
     int headDim = queries.shape().intDim(2);
+    int maxRows = sequences.stream().mapToInt(AttendSequence::rows).max().orElse(0);
     boolean exact = cache == DType.F32;
-    int tile = exact ? headDim : tileHeadDim(headDim);
     LaunchArguments arguments =
         LaunchArguments.begin()
             .address(out.address())
@@ -276,20 +357,36 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
             .address(queries.address())
             .number(0)
             .address(sequenceList.address())
-            .address(rangeList.address())
+            .address(ranges.address())
             .number(scale)
             .number(queryHeads)
-            .number(kvHeads)
+            .number(sequences.getFirst().layer().kvHeads())
             .number(headDim);
     strides(arguments, out, queries, sums);
-    int rowsOfBlock = exact ? 32 : 64;
-    runtime.launch(
-        exact ? KernelSource.ATTENTION : KernelSource.ATTENTION_TILES,
-        exact ? "attend_f32" : "attend_" + Moves.suffix(cache) + "_d" + tile,
-        new Grid((maxRows + rowsOfBlock - 1) / rowsOfBlock, queryHeads, sequences),
-        exact ? 256 : THREADS,
-        exact ? exactSharedBytes(headDim) : tileSharedBytes(tile),
-        arguments);
+    if (exact) {
+      runtime.launch(
+          KernelSource.ATTENTION,
+          "attend_f32",
+          new Grid((maxRows + 31) / 32, queryHeads, sequences.size()),
+          256,
+          exactSharedBytes(headDim),
+          arguments);
+    } else {
+      int tile = tileHeadDim(headDim);
+      runtime.launch(
+          KernelSource.ATTENTION_TILES,
+          "attend_" + Moves.suffix(cache) + "_d" + tile,
+          new Grid(
+              (maxRows + ROWS_OF_TILE - 1) / ROWS_OF_TILE,
+              queryHeads,
+              (long) sequences.size() * parts),
+          THREADS,
+          tileSharedBytes(tile),
+          arguments
+              .number(parts)
+              .number(out.shape().elements())
+              .number(sums == null ? 0L : sums.shape().elements()));
+    }
   }
 
   /** Returns the head of the least tile that holds one. */
@@ -320,37 +417,48 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
       float scale,
       List<AttendSequence> sequences,
       Lease sequenceList,
-      Lease rangeList,
+      long ranges,
       DType cache) {
     int tokens = queries.shape().intDim(0);
     int queryHeads = queries.shape().intDim(1);
     int headDim = queries.shape().intDim(2);
     int kvHeads = sequences.getFirst().layer().kvHeads();
     int splits = splits(maxKeys(sequences), tokens * kvHeads);
-    try (DeviceMemory partial =
-        runtime.temporary(4L * tokens * queryHeads * splits * (headDim + 2))) {
-      LaunchArguments arguments =
-          LaunchArguments.begin()
-              .address(out.address())
-              .address(sums == null ? 0 : sums.address())
-              .address(queries.address())
-              .address(sequenceList.address())
-              .number(sequences.size())
-              .address(rangeList.address())
-              .number(scale)
-              .number(queryHeads)
-              .number(kvHeads)
-              .number(headDim);
-      strides(arguments, out, queries, sums);
-      arguments.address(partial.address()).address(counters.address());
-      runtime.launch(
-          KernelSource.ATTENTION,
-          "attend_split_" + Moves.suffix(cache),
-          new Grid(splits, kvHeads, tokens),
-          THREADS,
-          0,
-          arguments);
+    long partialBytes = 4L * tokens * queryHeads * splits * (headDim + 2);
+    LaunchArguments arguments =
+        LaunchArguments.begin()
+            .address(out.address())
+            .address(sums == null ? 0 : sums.address())
+            .address(queries.address())
+            .address(sequenceList.address())
+            .number(sequences.size())
+            .address(ranges)
+            .number(scale)
+            .number(queryHeads)
+            .number(kvHeads)
+            .number(headDim);
+    strides(arguments, out, queries, sums);
+    arguments.address(partials(partialBytes).address()).address(counters.address());
+    runtime.launch(
+        KernelSource.ATTENTION,
+        "attend_split_" + Moves.suffix(cache),
+        new Grid(splits, kvHeads, tokens),
+        THREADS,
+        0,
+        arguments);
+  }
+
+  /**
+   * Returns memory for results of parts, one for all launches, since to take and give back some at
+   * each would cost decoding more than a launch. Who puts in one launch that writes it and another
+   * that reads it must let no other come between.
+   */
+  private DeviceMemory partials(long bytes) {
+    if (partials.bytes() < bytes) {
+      partials.close();
+      partials = runtime.temporary(bytes);
     }
+    return partials;
   }
 
   private static void strides(
@@ -404,54 +512,26 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
   private Lease ranges(List<AttendSequence> sequences) {
     int kvHeads = sequences.getFirst().layer().kvHeads();
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment list = arena.allocate((long) RANGE_BYTES * kvHeads * sequences.size(), 8);
+      long bytes = HeadTables.RANGE_BYTES;
+      MemorySegment list = arena.allocate(bytes * kvHeads * sequences.size(), 4);
       long at = 0;
       for (AttendSequence sequence : sequences) {
         for (int head = 0; head < kvHeads; head++) {
-          list.set(ValueLayout.JAVA_INT, at, sequence.layer().firstSlot(head));
-          list.set(ValueLayout.JAVA_INT, at + 4, sequence.fromToken()[head]);
-          list.set(ValueLayout.JAVA_INT, at + 8, sequence.toToken()[head]);
-          at += RANGE_BYTES;
+          HeadTables.write(
+              list.asSlice(at, bytes),
+              sequence.layer().firstSlot(head),
+              sequence.fromToken()[head],
+              sequence.toToken()[head]);
+          at += bytes;
         }
       }
       return runtime.constant(list);
     }
   }
 
-  private static Shape sumsOf(Tensor queries) {
-    return Shape.of(queries.shape().dim(1), queries.shape().dim(0));
-  }
-
-  private static InferenceException misfit(String what, Tensor queries) {
-    return new InferenceException(
-        ErrorCode.INTERNAL, what + " does not fit queries " + queries.shape() + ".");
-  }
-
-  private static void requireFit(Tensor queries, AttendSequence sequence) {
+  private static void requireSupported(Tensor queries, AttendSequence sequence) {
     KvLayer layer = sequence.layer();
-    if (sequence.firstRow() < 0
-        || sequence.rows() < 0
-        || sequence.rows() > queries.shape().dim(0) - sequence.firstRow()) {
-      throw misfit(
-          "A sequence of the rows "
-              + sequence.firstRow()
-              + " to "
-              + (sequence.firstRow() + sequence.rows()),
-          queries);
-    }
     Shape heads = Shape.of(queries.shape().dim(1), layer.kvHeads(), queries.shape().dim(2));
-    if (queries.shape().dim(2) != layer.headDim()
-        || queries.shape().dim(1) % layer.kvHeads() != 0) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "Queries "
-              + queries.shape()
-              + " do not fit "
-              + layer.kvHeads()
-              + " kv heads of "
-              + layer.headDim()
-              + ".");
-    }
     if (!isSupported(layer.keys().dtype(), heads)) {
       throw new InferenceException(
           ErrorCode.UNSUPPORTED_OPERATION,
@@ -471,38 +551,31 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
       @Nullable Tensor logSumExp,
       List<Tensor> partialOuts,
       List<Tensor> partialLogSumExps) {
-    if (partialOuts.isEmpty() || partialOuts.size() != partialLogSumExps.size()) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          partialOuts.size()
-              + " partial outputs and "
-              + partialLogSumExps.size()
-              + " log-sum-exps cannot be merged.");
-    }
-    CudaTensor to = CudaTensor.floats(out).gapless("a head");
-    CudaTensor sums = logSumExp == null ? null : CudaTensor.floats(logSumExp).gapless("logSumExp");
+    Arguments.requireMergePartial(out, logSumExp, partialOuts, partialLogSumExps);
+    merge(
+        CudaTensor.floats(out).gapless("a head"),
+        logSumExp == null ? null : CudaTensor.floats(logSumExp).gapless("logSumExp"),
+        partialOuts.stream().map(part -> CudaTensor.floats(part).gapless("a head")).toList(),
+        partialLogSumExps.stream()
+            .map(part -> CudaTensor.floats(part).gapless("logSumExp"))
+            .toList());
+  }
+
+  private void merge(
+      CudaTensor out,
+      @Nullable CudaTensor sums,
+      List<CudaTensor> partialOuts,
+      List<CudaTensor> partialSums) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment list = arena.allocate((long) PARTIAL_BYTES * partialOuts.size(), 8);
       for (int i = 0; i < partialOuts.size(); i++) {
-        CudaTensor partial = CudaTensor.floats(partialOuts.get(i)).gapless("a head");
-        CudaTensor partialSums = CudaTensor.floats(partialLogSumExps.get(i)).gapless("logSumExp");
-        if (!partial.shape().equals(out.shape()) || !partialSums.shape().equals(sumsOf(out))) {
-          throw new InferenceException(
-              ErrorCode.INTERNAL,
-              "A part "
-                  + partial.shape()
-                  + " with log-sum-exps "
-                  + partialSums.shape()
-                  + " does not fit the output "
-                  + out.shape()
-                  + ".");
-        }
+        CudaTensor partial = partialOuts.get(i);
         long at = (long) PARTIAL_BYTES * i;
         list.set(ValueLayout.JAVA_LONG, at, partial.address());
-        list.set(ValueLayout.JAVA_LONG, at + 8, partialSums.address());
+        list.set(ValueLayout.JAVA_LONG, at + 8, partialSums.get(i).address());
         list.set(ValueLayout.JAVA_LONG, at + 16, partial.stride(0));
         list.set(ValueLayout.JAVA_LONG, at + 24, partial.stride(1));
-        list.set(ValueLayout.JAVA_LONG, at + 32, partialSums.stride(0));
+        list.set(ValueLayout.JAVA_LONG, at + 32, partialSums.get(i).stride(0));
       }
       try (Lease parts = runtime.constant(list)) {
         runtime.launch(
@@ -512,14 +585,14 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
             THREADS,
             0,
             LaunchArguments.begin()
-                .address(to.address())
+                .address(out.address())
                 .address(sums == null ? 0 : sums.address())
                 .address(parts.address())
                 .number(partialOuts.size())
                 .number(out.shape().intDim(1))
                 .number(out.shape().intDim(2))
-                .number(to.stride(0))
-                .number(to.stride(1))
+                .number(out.stride(0))
+                .number(out.stride(1))
                 .number(sums == null ? 0L : sums.stride(0)));
       }
     }
@@ -536,35 +609,16 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
       int fromToken,
       int toToken,
       HeadReduction reduction) {
+    Arguments.requireAttentionMass(
+        mass, queries, logSumExp, sequence, windowQueries, fromToken, toToken, reduction);
+    requireSupported(queries, sequence);
     CudaTensor to = CudaTensor.floats(mass).gapless("mass");
     CudaTensor from = CudaTensor.floats(queries).gapless("a head");
     CudaTensor sums = CudaTensor.floats(logSumExp).gapless("logSumExp");
-    requireFit(queries, sequence);
-    if (!sums.shape().equals(sumsOf(queries))) {
-      throw misfit("The log-sum-exp " + sums.shape(), queries);
-    }
     int kvHeads = sequence.layer().kvHeads();
     int queryHeads = queries.shape().intDim(1);
     int headDim = queries.shape().intDim(2);
-    int rows = reduction == HeadReduction.NONE ? queryHeads : kvHeads;
     int keys = toToken - fromToken;
-    if (windowQueries < 1
-        || windowQueries > sequence.rows()
-        || !mass.shape().equals(Shape.of(rows, keys))) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "The attention of "
-              + windowQueries
-              + " of "
-              + sequence.rows()
-              + " queries to the tokens ["
-              + fromToken
-              + ", "
-              + toToken
-              + ") does not fit "
-              + mass.shape()
-              + ".");
-    }
     DType cache = sequence.layer().keys().dtype();
     try (Lease rangeList = ranges(List.of(sequence))) {
       LaunchArguments arguments =
@@ -611,6 +665,7 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
   @Override
   public void close() {
     counters.close();
+    partials.close();
     if (fused != null) {
       fused.close();
     }

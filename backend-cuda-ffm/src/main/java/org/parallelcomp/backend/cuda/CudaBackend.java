@@ -15,8 +15,6 @@ import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.OpCall;
 import org.parallelcomp.api.backend.TensorOps;
 import org.parallelcomp.api.cache.KvLayer;
-import org.parallelcomp.api.error.ErrorCode;
-import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
@@ -49,14 +47,16 @@ final class CudaBackend implements Backend {
     this.transfers = new DeviceTransfers(runtime.stream());
     this.host = new CudaHostTransfer(runtime, moves);
     this.decoder = new CudaDecoderOps(runtime, moves);
+    HeadTables tables = new HeadTables(runtime);
     this.attention =
         new CudaAttentionOps(
             runtime,
             moves,
+            tables,
             installation.found().containsKey(Library.CUDNN)
                 ? FusedAttention.open(runtime.stream())
                 : null);
-    this.cache = new CudaCacheOps(runtime);
+    this.cache = new CudaCacheOps(runtime, tables);
   }
 
   /** Opens a device and compiles the kernels that are not in the cache. */
@@ -130,20 +130,7 @@ final class CudaBackend implements Backend {
 
   @Override
   public Tensor load(MemoryScope scope, FileRegion region, DType dtype, Shape shape) {
-    if (dtype.bytes(shape.elements()) != region.sizeBytes()) {
-      throw new InferenceException(
-          ErrorCode.CORRUPT_FILE,
-          "A tensor "
-              + dtype
-              + shape
-              + " takes "
-              + dtype.bytes(shape.elements())
-              + " bytes, but its region of "
-              + region.file()
-              + " has "
-              + region.sizeBytes()
-              + ".");
-    }
+    region.requireHolds(dtype, shape);
     CudaTensor tensor = CudaMemoryScope.of(scope).allocateUndefined(dtype, shape);
     uploads.upload(region, tensor.address());
     return new CudaTensor(tensor.storage(), dtype, tensor.layout(), true);

@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
+import org.parallelcomp.api.backend.Arguments;
 import org.parallelcomp.api.backend.CacheOps;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.Rope;
@@ -28,9 +29,11 @@ final class CudaCacheOps implements CacheOps {
   private static final int MOVE_BYTES = 16;
 
   private final CudaRuntime runtime;
+  private final HeadTables tables;
 
-  CudaCacheOps(CudaRuntime runtime) {
+  CudaCacheOps(CudaRuntime runtime, HeadTables tables) {
     this.runtime = runtime;
+    this.tables = tables;
   }
 
   /** Returns whether keys and values may have this type. */
@@ -53,7 +56,9 @@ final class CudaCacheOps implements CacheOps {
       parts.add(owner.allocate(dtype, Shape.of(slots, headDim)));
       parts.add(owner.allocate(dtype, Shape.of(slots, headDim)));
       parts.add(owner.allocateUndefined(DType.I32, Shape.of(slots)));
-      return new KvLayer(parts.get(0), parts.get(1), parts.get(2), capacities);
+      var layer = new KvLayer(parts.get(0), parts.get(1), parts.get(2), capacities);
+      tables.register(layer, owner);
+      return layer;
     } catch (RuntimeException e) {
       parts.forEach(owner::free);
       throw e;
@@ -66,40 +71,62 @@ final class CudaCacheOps implements CacheOps {
     int kvHeads = layer.kvHeads();
     int headDim = layer.headDim();
     layer.requireAppendable(keys, values, positions);
-    int[] firstSlots = new int[kvHeads];
-    for (int head = 0; head < kvHeads; head++) {
-      firstSlots[head] = layer.firstSlot(head) + layer.tokens(head);
-    }
-    CudaTensor fromKeys = CudaTensor.floats(keys).gapless("a key");
-    CudaTensor fromValues = CudaTensor.floats(values).gapless("a value");
     if (tokens > 0) {
-      try (Lease slots = runtime.constant(firstSlots)) {
-        runtime.launch(
-            KernelSource.CACHE,
-            "append_f32_" + Moves.suffix(layer.keys().dtype()),
-            new Grid(((long) tokens * ((headDim + 7) / 8) + THREADS - 1) / THREADS, kvHeads, 1),
-            THREADS,
-            0,
-            LaunchArguments.begin()
-                .address(address(layer.keys()))
-                .address(address(layer.values()))
-                .address(address(layer.positions()))
-                .address(fromKeys.address())
-                .address(fromValues.address())
-                .address(CudaTensor.ints(positions).address())
-                .address(slots.address())
-                .number(tokens)
-                .number(kvHeads)
-                .number(headDim)
-                .number(fromKeys.stride(0))
-                .number(fromKeys.stride(1))
-                .number(fromValues.stride(0))
-                .number(fromValues.stride(1)));
+      int groups = (headDim + 7) / 8;
+      long table = (long) tokens * groups <= THREADS ? tables.ranges(layer) : 0;
+      if (table != 0) {
+        launchAppend("append_next_", 1, layer, keys, values, positions, table, tokens);
+        tables.counted(layer, tokens);
+      } else {
+        int[] firstSlots = new int[kvHeads];
+        Arrays.setAll(firstSlots, head -> layer.firstSlot(head) + layer.tokens(head));
+        long blocks = ((long) tokens * groups + THREADS - 1) / THREADS;
+        try (Lease slots = runtime.constant(firstSlots)) {
+          launchAppend("append_", blocks, layer, keys, values, positions, slots.address(), tokens);
+        }
       }
     }
     for (int head = 0; head < kvHeads; head++) {
       layer.setTokens(head, layer.tokens(head) + tokens);
     }
+  }
+
+  /**
+   * Launches a kernel that appends.
+   *
+   * @param heads the address of a table of the heads
+   */
+  private void launchAppend(
+      String kernel,
+      long blocks,
+      KvLayer layer,
+      Tensor keys,
+      Tensor values,
+      Tensor positions,
+      long heads,
+      int tokens) {
+    CudaTensor fromKeys = CudaTensor.floats(keys).gapless("a key");
+    CudaTensor fromValues = CudaTensor.floats(values).gapless("a value");
+    runtime.launch(
+        KernelSource.CACHE,
+        kernel + Moves.suffix(layer.keys().dtype()),
+        new Grid(blocks, layer.kvHeads(), 1),
+        THREADS,
+        0,
+        LaunchArguments.begin()
+            .address(address(layer.keys()))
+            .address(address(layer.values()))
+            .address(address(layer.positions()))
+            .address(fromKeys.address())
+            .address(fromValues.address())
+            .address(CudaTensor.ints(positions).address())
+            .number(layer.headDim())
+            .number(fromKeys.stride(0))
+            .number(fromKeys.stride(1))
+            .number(fromValues.stride(0))
+            .number(fromValues.stride(1))
+            .address(heads)
+            .number(tokens));
   }
 
   @Override
@@ -198,16 +225,7 @@ final class CudaCacheOps implements CacheOps {
 
   @Override
   public void rerotate(KvLayer layer, int firstPosition, Rope rope) {
-    if (firstPosition < 0 || firstPosition + layer.maxTokens() > rope.positions()) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          layer.maxTokens()
-              + " keys from position "
-              + firstPosition
-              + " on exceed the "
-              + rope.positions()
-              + " positions of the rotary table.");
-    }
+    Arguments.requireRerotate(layer, firstPosition, rope);
     if (layer.maxTokens() == 0) {
       return;
     }

@@ -5,6 +5,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.Arguments;
 import org.parallelcomp.api.backend.AttentionBlock;
 import org.parallelcomp.api.backend.DecoderOps;
 import org.parallelcomp.api.backend.FeedForwardBlock;
@@ -47,6 +48,7 @@ final class CudaDecoderOps implements DecoderOps {
   private static final int GEMV_ROWS = 16;
 
   private static final int GEMV_PART_BYTES = 40;
+  private static final int HEADS_BYTES = 32;
 
   private final CudaRuntime runtime;
   private final Moves moves;
@@ -58,15 +60,11 @@ final class CudaDecoderOps implements DecoderOps {
 
   @Override
   public void embed(Tensor out, Tensor table, Tensor tokenIds) {
+    Arguments.requireEmbed(out, table, tokenIds);
     CudaTensor rows = weight(table);
     CudaTensor to = CudaTensor.floats(out).matrix();
     CudaTensor ids = CudaTensor.ints(tokenIds);
     int dim = table.shape().intDim(1);
-    requireShape(
-        to.shape().dim(0) == ids.shape().elements() && to.shape().dim(1) == dim,
-        "embed",
-        out,
-        table);
     runtime.launch(
         KernelSource.QUANT,
         "embed_" + Moves.suffix(rows.dtype()),
@@ -83,12 +81,10 @@ final class CudaDecoderOps implements DecoderOps {
 
   @Override
   public void linear(Tensor out, Tensor weight, @Nullable Tensor bias, Tensor in) {
+    Arguments.requireLinear(out, weight, bias, in);
     CudaTensor from = CudaTensor.floats(in).matrix();
     CudaTensor to = CudaTensor.floats(out).matrix();
     CudaTensor matrix = weight(weight);
-    requireProduct("linear", to, matrix, from);
-    requireShape(
-        bias == null || bias.shape().elements() == to.shape().dim(1), "linear", out, weight);
     if (from.shape().dim(0) <= FEW_ROWS) {
       fewRows(from, null, 0, false, new Product(to, matrix, vector(bias)));
       return;
@@ -260,7 +256,8 @@ final class CudaDecoderOps implements DecoderOps {
         .address(norm == null ? 0 : vector(norm))
         .number(epsilon)
         .number(inputDim)
-        .number(accumulate ? 1 : 0);
+        .number(accumulate ? 1 : 0)
+        .number(Arrays.stream(parts).allMatch(product -> product.weight.readOnly()) ? 1 : 0);
     runtime.launch(
         KernelSource.GEMV,
         "gemv_" + Moves.suffix(parts[0].weight.dtype()),
@@ -274,13 +271,9 @@ final class CudaDecoderOps implements DecoderOps {
 
   @Override
   public void rmsNorm(Tensor out, Tensor in, Tensor weight, float epsilon) {
+    Arguments.requireRmsNorm(out, in, weight);
     CudaTensor to = CudaTensor.floats(out).gapless("the output");
     CudaTensor from = CudaTensor.floats(in).gapless("the input");
-    requireShape(
-        out.shape().equals(in.shape()) && weight.shape().elements() == in.shape().dim(-1),
-        "rmsNorm",
-        out,
-        weight);
     rmsNorm(to, from, weight, epsilon);
   }
 
@@ -311,10 +304,16 @@ final class CudaDecoderOps implements DecoderOps {
 
   @Override
   public void rope(Tensor inOut, Tensor positions, Rope rope) {
-    CudaTensor heads = CudaTensor.floats(inOut).gapless("a head");
+    rope(List.of(inOut), positions, rope);
+  }
+
+  /** Rotates the heads of one or two tensors of the same tokens. */
+  private void rope(List<Tensor> tensors, Tensor positions, Rope rope) {
+    tensors.forEach(tensor -> Arguments.requireRope(tensor, positions, rope));
     CudaTensor at = CudaTensor.ints(positions);
-    int tokens = inOut.shape().intDim(0);
-    int headDim = inOut.shape().intDim(2);
+    Tensor first = tensors.getFirst();
+    int tokens = first.shape().intDim(0);
+    int headDim = first.shape().intDim(2);
     if (headDim % 2 != 0) {
       throw new InferenceException(
           ErrorCode.UNSUPPORTED_OPERATION,
@@ -322,36 +321,42 @@ final class CudaDecoderOps implements DecoderOps {
               + headDim
               + ".");
     }
-    requireShape(
-        at.shape().elements() == tokens && rope.rotaryDims() <= headDim, "rope", inOut, positions);
-    int count = inOut.shape().intDim(1);
+    int pairs = rope.rotaryDims() / 2;
+    if (pairs == 0) {
+      return;
+    }
+    LaunchArguments arguments = LaunchArguments.begin();
+    int allHeads = 0;
+    for (int i = 0; i < 2; i++) {
+      MemorySegment struct = arguments.structure(HEADS_BYTES);
+      if (i < tensors.size()) {
+        CudaTensor heads = CudaTensor.floats(tensors.get(i)).gapless("a head");
+        struct.set(ValueLayout.JAVA_LONG, 0, heads.address());
+        struct.set(ValueLayout.JAVA_LONG, 8, heads.stride(0));
+        struct.set(ValueLayout.JAVA_LONG, 16, heads.stride(1));
+        struct.set(ValueLayout.JAVA_INT, 24, heads.shape().intDim(1));
+        allHeads += heads.shape().intDim(1);
+      }
+    }
     runtime.launch(
         KernelSource.DECODER,
-        "rope_f32_f32",
-        Moves.blocks((inOut.shape().elements() + 1) / 2),
+        "rope_f32",
+        Moves.blocks((long) tokens * allHeads * ((pairs + 7) / 8)),
         THREADS,
         0,
-        LaunchArguments.begin()
-            .address(heads.address())
-            .address(heads.address())
+        arguments
             .address(at.address())
             .address(vector(rope.cosines()))
             .address(vector(rope.sines()))
             .number(tokens)
-            .number(count)
             .number(headDim)
-            .number(rope.rotaryDims() / 2)
-            .number(rope.style().ordinal())
-            .number(heads.stride(0))
-            .number(heads.stride(1))
-            .number(heads.stride(0))
-            .number(heads.stride(1)));
+            .number(pairs)
+            .number(rope.style().ordinal()));
   }
 
   @Override
   public void swiGlu(Tensor out, Tensor gate, Tensor up) {
-    requireShape(
-        out.shape().equals(gate.shape()) && gate.shape().equals(up.shape()), "swiGlu", out, up);
+    Arguments.requireSwiGlu(out, gate, up);
     swiGlu(
         CudaTensor.floats(out).matrix(),
         CudaTensor.floats(gate).matrix(),
@@ -380,7 +385,7 @@ final class CudaDecoderOps implements DecoderOps {
 
   @Override
   public void add(Tensor inOut, Tensor term) {
-    requireShape(inOut.shape().equals(term.shape()), "add", inOut, term);
+    Arguments.requireAdd(inOut, term);
     CudaTensor sum = CudaTensor.floats(inOut).matrix();
     CudaTensor other = CudaTensor.floats(term).matrix();
     long rows = sum.shape().dim(0);
@@ -402,15 +407,10 @@ final class CudaDecoderOps implements DecoderOps {
 
   @Override
   public void tokenLogLikelihood(Tensor out, Tensor logits, Tensor targets) {
+    Arguments.requireTokenLogLikelihood(out, logits, targets);
     CudaTensor rows = CudaTensor.floats(logits).matrix();
     CudaTensor to = CudaTensor.floats(out).contiguous("the output");
     CudaTensor ids = CudaTensor.ints(targets);
-    requireShape(
-        ids.shape().elements() == rows.shape().dim(0)
-            && to.shape().elements() == rows.shape().dim(0),
-        "tokenLogLikelihood",
-        out,
-        logits);
     runtime.launch(
         KernelSource.REDUCE,
         "token_log_likelihood_f32",
@@ -468,8 +468,7 @@ final class CudaDecoderOps implements DecoderOps {
     if (block.keyNorm() != null) {
       rmsNorm(keys, keys, block.keyNorm(), block.epsilon());
     }
-    rope(queries, positions, rope);
-    rope(keys, positions, rope);
+    rope(List.of(queries, keys), positions, rope);
   }
 
   @Override
@@ -525,6 +524,7 @@ final class CudaDecoderOps implements DecoderOps {
   /** {@code out = swiGlu(n · gateᵀ, n · upᵀ)} of the normalised input. */
   private void gatedFewRows(CudaTensor out, FeedForwardBlock block, CudaTensor in) {
     CudaTensor gate = weight(block.gate());
+    CudaTensor up = weight(block.up());
     int inputDim = in.shape().intDim(1);
     int rows = gate.shape().intDim(0);
     runtime.launch(
@@ -537,13 +537,14 @@ final class CudaDecoderOps implements DecoderOps {
             .address(out.address())
             .number(out.stride(0))
             .address(gate.address())
-            .address(weight(block.up()).address())
+            .address(up.address())
             .address(in.address())
             .number(in.stride(0))
             .address(vector(block.norm()))
             .number(block.epsilon())
             .number(inputDim)
-            .number(rows));
+            .number(rows)
+            .number(gate.readOnly() && up.readOnly() ? 1 : 0));
   }
 
   /**
@@ -598,24 +599,5 @@ final class CudaDecoderOps implements DecoderOps {
   /** Returns the address of a gapless F32 vector, or the null pointer. */
   private static long vector(@Nullable Tensor tensor) {
     return tensor == null ? 0 : CudaTensor.floats(tensor).contiguous("a vector").address();
-  }
-
-  private static void requireProduct(
-      String operation, CudaTensor out, CudaTensor weight, CudaTensor in) {
-    requireShape(
-        in.shape().dim(0) == out.shape().dim(0)
-            && in.shape().dim(1) == weight.shape().dim(1)
-            && out.shape().dim(1) == weight.shape().dim(0),
-        operation,
-        out,
-        weight);
-  }
-
-  private static void requireShape(boolean fits, String operation, Tensor a, Tensor b) {
-    if (!fits) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "The shapes " + a.shape() + " and " + b.shape() + " do not fit for " + operation + ".");
-    }
   }
 }

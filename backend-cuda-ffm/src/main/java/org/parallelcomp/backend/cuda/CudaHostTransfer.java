@@ -75,11 +75,16 @@ final class CudaHostTransfer implements HostTransfer {
   @Override
   public int[] copyToHostInts(Tensor source) {
     CudaTensor tensor = CudaTensor.of(source, DType.I32);
-    try (Arena arena = Arena.ofConfined();
-        DeviceMemory dense = runtime.temporary(4 * source.shape().elements())) {
-      moves.copy(new CudaTensor(dense, DType.I32, Layout.contiguous(source.shape())), tensor);
+    try (Arena arena = Arena.ofConfined()) {
       MemorySegment host = arena.allocate(ValueLayout.JAVA_INT, source.shape().elements());
-      runtime.stream().download(host, dense.address());
+      if (tensor.layout().isContiguous()) {
+        runtime.stream().download(host, tensor.address());
+      } else {
+        try (DeviceMemory dense = runtime.temporary(4 * source.shape().elements())) {
+          moves.copy(new CudaTensor(dense, DType.I32, Layout.contiguous(source.shape())), tensor);
+          runtime.stream().download(host, dense.address());
+        }
+      }
       return host.toArray(ValueLayout.JAVA_INT);
     }
   }

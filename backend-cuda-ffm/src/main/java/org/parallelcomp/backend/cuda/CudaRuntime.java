@@ -118,8 +118,8 @@ final class CudaRuntime implements AutoCloseable {
   public void close() {
     constants.close();
     products.close();
-    modules.values().forEach(CudaModule::close);
     stream.close();
+    modules.values().forEach(CudaModule::close);
     context.close();
   }
 }

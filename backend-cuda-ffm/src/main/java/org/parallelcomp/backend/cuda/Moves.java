@@ -70,7 +70,7 @@ final class Moves {
     runtime.launch(
         KernelSource.ELEMENTWISE,
         "convert_" + suffix(fromType) + "_" + suffix(toType),
-        blocks(rows * ((columns + 3) / 4)),
+        blocks(rows * ((columns + 7) / 8)),
         THREADS,
         0,
         LaunchArguments.begin()

@@ -21,6 +21,7 @@ import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.backend.cuda.ffi.CudaEvent;
+import org.parallelcomp.backend.cuda.ffi.CudaStream;
 
 /**
  * Measures the operations of the backend in the order of a model with the shape of Llama-3.1-8B and
@@ -115,7 +116,7 @@ public final class DeviceBenchmark implements AutoCloseable {
             SHIFT,
             rows,
             columns);
-    return matrix;
+    return new CudaTensor(matrix.storage(), DType.BF16, matrix.layout(), true);
   }
 
   private Rope rope(int positions) {
@@ -170,13 +171,25 @@ public final class DeviceBenchmark implements AutoCloseable {
       Scratch scratch,
       boolean wantsSums,
       AfterAttention after) {
-    int tokens = ids.length;
-    Tensor tokenIds = scratch.takeIntegers("ids", tokens);
-    Tensor positions = scratch.takeIntegers("positions", tokens);
-    backend.host().copyFromHost(tokenIds, ids);
+    backend.host().copyFromHost(scratch.takeIntegers("ids", ids.length), ids);
     backend
         .host()
-        .copyFromHost(positions, IntStream.range(firstPosition, firstPosition + tokens).toArray());
+        .copyFromHost(
+            scratch.takeIntegers("positions", ids.length),
+            IntStream.range(firstPosition, firstPosition + ids.length).toArray());
+    return forward(ids.length, outputRows, caches, scratch, wantsSums, after);
+  }
+
+  /** The same of tokens whose ids and positions are there already. */
+  private Tensor forward(
+      int tokens,
+      int outputRows,
+      List<KvLayer> caches,
+      Scratch scratch,
+      boolean wantsSums,
+      AfterAttention after) {
+    Tensor tokenIds = scratch.takeIntegers("ids", tokens);
+    Tensor positions = scratch.takeIntegers("positions", tokens);
     Tensor hidden = scratch.take("hidden", tokens, HIDDEN);
     Tensor queries = scratch.take("queries", tokens, QUERY_HEADS, HEAD_DIM);
     Tensor keys = scratch.take("keys", tokens, KV_HEADS, HEAD_DIM);
@@ -269,7 +282,7 @@ public final class DeviceBenchmark implements AutoCloseable {
     try (MemoryScope scope = backend.openScope("request");
         Scratch scratch = new Scratch(scope)) {
       List<KvLayer> uncut = caches(scope, CHUNK);
-      List<KvLayer> kept = caches(scope, chunks * KEPT + 256);
+      List<KvLayer> kept = caches(scope, chunks * KEPT + 512);
       Tensor likelihoods = scope.allocate(DType.F32, Shape.of(WINDOW));
       int[] target = ids(WINDOW);
       Tensor targets = scope.allocate(DType.I32, Shape.of(WINDOW));
@@ -315,6 +328,7 @@ public final class DeviceBenchmark implements AutoCloseable {
       }
       printProfile("chunk");
       profiling = false;
+      question(scratch, uncut);
       decode(scratch, kept, chunks);
     }
     // The same without evidence and eviction: the difference is what policies cost.
@@ -378,9 +392,49 @@ public final class DeviceBenchmark implements AutoCloseable {
     }
     double seconds = (System.nanoTime() - start) * 1e-9;
     print("decode_over_" + chunks * KEPT + "_tok_per_s", steps / seconds);
+    decodeOnDevice(scratch, kept, steps);
     profiling = true;
     forward(next, CHUNK + 4 + steps, 1, kept, scratch, false, (l, q, s, a) -> {});
     printProfile("decode");
+    profiling = false;
+  }
+
+  /** Repeats one step with nothing between. */
+  private void decodeOnDevice(Scratch scratch, List<KvLayer> kept, int steps) {
+    CudaStream stream = backend.runtime().stream();
+    forward(1, 1, kept, scratch, false, (l, q, s, a) -> {});
+    stream.synchronize();
+    long start = System.nanoTime();
+    for (int i = 0; i < steps; i++) {
+      forward(1, 1, kept, scratch, false, (l, q, s, a) -> {});
+    }
+    double launched = System.nanoTime() - start;
+    stream.synchronize();
+    double done = System.nanoTime() - start;
+    print("decode_without_host_tok_per_s", steps / (done * 1e-9));
+    print("decode_launching_share", launched / done);
+  }
+
+  /** Prefills a question behind a chunk. */
+  private void question(Scratch scratch, List<KvLayer> uncut) {
+    int tokens = 44;
+    int[] ids = ids(tokens);
+    for (int round = 0; round < 3; round++) {
+      for (KvLayer layer : uncut) {
+        for (int head = 0; head < KV_HEADS; head++) {
+          layer.setTokens(head, CHUNK - tokens);
+        }
+      }
+      backend.runtime().stream().synchronize();
+      profiling = round == 2;
+      long start = System.nanoTime();
+      forward(ids, CHUNK - tokens, tokens, uncut, scratch, true, (l, q, s, a) -> {});
+      backend.runtime().stream().synchronize();
+      if (round == 1) {
+        print("question_s", (System.nanoTime() - start) * 1e-9);
+      }
+    }
+    printProfile("question");
     profiling = false;
   }
 

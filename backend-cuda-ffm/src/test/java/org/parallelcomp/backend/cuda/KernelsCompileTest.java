@@ -86,7 +86,7 @@ class KernelsCompileTest {
               List.of(
                   "rms_norm_f32_f32",
                   "rms_norm_f32_bf16",
-                  "rope_f32_f32",
+                  "rope_f32",
                   "swiglu_f32_f32",
                   "swiglu_bf16_bf16"));
       case QUANT -> {
@@ -120,7 +120,8 @@ class KernelsCompileTest {
       case CACHE -> {
         names.add("move_tokens");
         for (String cache : PLAIN) {
-          names.add("append_f32_" + cache);
+          names.add("append_" + cache);
+          names.add("append_next_" + cache);
           names.add("rerotate_" + cache);
         }
       }

@@ -95,6 +95,15 @@ public class CudaDriver extends CudaDriver$shared {
     public static int CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES() {
         return CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
     }
+    private static final int CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = (int)6L;
+    /**
+     * {@snippet lang=c :
+     * enum CUlaunchAttributeID_enum.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6
+     * }
+     */
+    public static int CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION() {
+        return CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+    }
     private static final int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = (int)1L;
     /**
      * {@snippet lang=c :
@@ -2596,23 +2605,16 @@ public class CudaDriver extends CudaDriver$shared {
         }
     }
 
-    private static class cuLaunchKernel {
+    private static class cuLaunchKernelEx {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CudaDriver.C_INT,
             CudaDriver.C_POINTER,
-            CudaDriver.C_INT,
-            CudaDriver.C_INT,
-            CudaDriver.C_INT,
-            CudaDriver.C_INT,
-            CudaDriver.C_INT,
-            CudaDriver.C_INT,
-            CudaDriver.C_INT,
             CudaDriver.C_POINTER,
             CudaDriver.C_POINTER,
             CudaDriver.C_POINTER
         );
 
-        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuLaunchKernel");
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuLaunchKernelEx");
 
         public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
     }
@@ -2620,45 +2622,45 @@ public class CudaDriver extends CudaDriver$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * CUresult cuLaunchKernel(CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ, unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream, void **kernelParams, void **extra)
+     * CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **kernelParams, void **extra)
      * }
      */
-    public static FunctionDescriptor cuLaunchKernel$descriptor() {
-        return cuLaunchKernel.DESC;
+    public static FunctionDescriptor cuLaunchKernelEx$descriptor() {
+        return cuLaunchKernelEx.DESC;
     }
 
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * CUresult cuLaunchKernel(CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ, unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream, void **kernelParams, void **extra)
+     * CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **kernelParams, void **extra)
      * }
      */
-    public static MethodHandle cuLaunchKernel$handle() {
-        return cuLaunchKernel.HANDLE;
+    public static MethodHandle cuLaunchKernelEx$handle() {
+        return cuLaunchKernelEx.HANDLE;
     }
 
     /**
      * Address for:
      * {@snippet lang=c :
-     * CUresult cuLaunchKernel(CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ, unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream, void **kernelParams, void **extra)
+     * CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **kernelParams, void **extra)
      * }
      */
-    public static MemorySegment cuLaunchKernel$address() {
-        return cuLaunchKernel.ADDR;
+    public static MemorySegment cuLaunchKernelEx$address() {
+        return cuLaunchKernelEx.ADDR;
     }
 
     /**
      * {@snippet lang=c :
-     * CUresult cuLaunchKernel(CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ, unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream, void **kernelParams, void **extra)
+     * CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **kernelParams, void **extra)
      * }
      */
-    public static int cuLaunchKernel(MemorySegment f, int gridDimX, int gridDimY, int gridDimZ, int blockDimX, int blockDimY, int blockDimZ, int sharedMemBytes, MemorySegment hStream, MemorySegment kernelParams, MemorySegment extra) {
-        var mh$ = cuLaunchKernel.HANDLE;
+    public static int cuLaunchKernelEx(MemorySegment config, MemorySegment f, MemorySegment kernelParams, MemorySegment extra) {
+        var mh$ = cuLaunchKernelEx.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("cuLaunchKernel", f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, hStream, kernelParams, extra);
+                traceDowncall("cuLaunchKernelEx", config, f, kernelParams, extra);
             }
-            return (int)mh$.invokeExact(f, gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, hStream, kernelParams, extra);
+            return (int)mh$.invokeExact(config, f, kernelParams, extra);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

@@ -84,6 +84,11 @@ public record CudaDevice(
     return "sm_" + major + minor + (major >= 9 ? "a" : "");
   }
 
+  /** Returns whether a kernel can start before those in front of it are done. */
+  boolean startsEarly() {
+    return major >= 9;
+  }
+
   /** Returns the compute capability, as in 9.0. */
   public String computeCapability() {
     return major + "." + minor;

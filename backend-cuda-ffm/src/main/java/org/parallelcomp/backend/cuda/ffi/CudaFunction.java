@@ -32,7 +32,8 @@ public final class CudaFunction {
   }
 
   /**
-   * Puts a launch into a stream; nothing is done for an empty grid.
+   * Puts a launch into a stream; nothing is done for an empty grid. Where the device can, the
+   * kernel may start before those in front of it are done, and waits for them itself.
    *
    * @param sharedBytes dynamic shared memory of a block
    */
@@ -41,26 +42,24 @@ public final class CudaFunction {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) {
       return;
     }
-    stream.context().makeCurrent();
-    allowShared(sharedBytes);
-    Library.DRIVER.check(
-        "cuLaunchKernel(" + name + ")",
-        CudaDriver.cuLaunchKernel(
-            handle,
-            Math.toIntExact(grid.x),
-            Math.toIntExact(grid.y),
-            Math.toIntExact(grid.z),
-            threads,
-            1,
-            1,
-            sharedBytes,
-            stream.handle(),
-            arguments.pointers(),
-            MemorySegment.NULL));
+    allowShared(stream.context(), sharedBytes);
+    stream.launch(
+        new Launch(this, grid, threads, sharedBytes, arguments.values(), arguments.offsets()));
   }
 
-  private synchronized void allowShared(int bytes) {
+  /** Returns the kernel's name. */
+  String name() {
+    return name;
+  }
+
+  /** Returns the kernel. */
+  MemorySegment handle() {
+    return handle;
+  }
+
+  private synchronized void allowShared(CudaContext context, int bytes) {
     if (bytes > sharedBytesAllowed) {
+      context.makeCurrent();
       Library.DRIVER.check(
           "cuFuncSetAttribute(" + name + ")",
           CudaDriver.cuFuncSetAttribute(

@@ -4,7 +4,7 @@ import java.lang.foreign.MemorySegment;
 import org.parallelcomp.backend.cuda.bindings.CudaDriver;
 
 /** Launches that were recorded once and are put into a stream as one. */
-public final class CudaGraph extends NativeOwner {
+final class CudaGraph extends NativeOwner {
   private final CudaContext context;
 
   private CudaGraph(CudaContext context, MemorySegment executable) {
@@ -13,31 +13,27 @@ public final class CudaGraph extends NativeOwner {
   }
 
   /**
-   * Records what an action puts into a stream; nothing of it runs yet.
+   * Records what an action puts into a stream; nothing of it runs.
    *
-   * @param work must put work into this stream only, from the calling thread
+   * @param stream a stream that only the calling thread knows
+   * @param work must put work into this stream only
    */
-  public static CudaGraph record(CudaStream stream, Runnable work) {
-    stream.context().makeCurrent();
+  static CudaGraph record(CudaContext context, MemorySegment stream, Runnable work) {
+    context.makeCurrent();
     Library.DRIVER.check(
         "cuStreamBeginCapture_v2",
         CudaDriver.cuStreamBeginCapture_v2(
-            stream.handle(), CudaDriver.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL()));
-    MemorySegment graph;
+            stream, CudaDriver.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL()));
     try {
       work.run();
     } catch (RuntimeException | Error e) {
       abandon(stream, e);
       throw e;
     }
-    graph =
-        Slots.pointer(
-            Library.DRIVER,
-            "cuStreamEndCapture",
-            out -> CudaDriver.cuStreamEndCapture(stream.handle(), out));
+    MemorySegment graph = end(stream);
     try {
       return new CudaGraph(
-          stream.context(),
+          context,
           Slots.pointer(
               Library.DRIVER,
               "cuGraphInstantiateWithFlags",
@@ -47,24 +43,23 @@ public final class CudaGraph extends NativeOwner {
     }
   }
 
+  private static MemorySegment end(MemorySegment stream) {
+    return Slots.pointer(
+        Library.DRIVER, "cuStreamEndCapture", out -> CudaDriver.cuStreamEndCapture(stream, out));
+  }
+
   /** Ends a recording that failed, so that the stream can be used again. */
-  private static void abandon(CudaStream stream, Throwable failure) {
+  private static void abandon(MemorySegment stream, Throwable failure) {
     try {
-      MemorySegment graph =
-          Slots.pointer(
-              Library.DRIVER,
-              "cuStreamEndCapture",
-              out -> CudaDriver.cuStreamEndCapture(stream.handle(), out));
-      CudaDriver.cuGraphDestroy(graph);
+      CudaDriver.cuGraphDestroy(end(stream));
     } catch (RuntimeException e) {
       failure.addSuppressed(e);
     }
   }
 
   /** Puts the recorded work into a stream. */
-  public void launch(CudaStream stream) {
-    context.makeCurrent();
-    Library.DRIVER.check("cuGraphLaunch", CudaDriver.cuGraphLaunch(handle(), stream.handle()));
+  void launch(MemorySegment stream) {
+    Library.DRIVER.check("cuGraphLaunch", CudaDriver.cuGraphLaunch(handle(), stream));
   }
 
   @Override

@@ -3,13 +3,19 @@ package org.parallelcomp.backend.cuda.ffi;
 import java.lang.foreign.MemorySegment;
 import org.parallelcomp.backend.cuda.bindings.CudaDriver;
 
-/** A queue of work: what is put into it runs in order, and returns at once to the caller. */
+/**
+ * A queue of work: what is put into it runs in order, and returns at once to the caller. Launches
+ * of our own kernels gather before they go in; whoever asks for the handle, to put in anything
+ * else, sends them ahead.
+ */
 public final class CudaStream extends NativeOwner {
   private final CudaContext context;
+  private final LaunchQueue launches;
 
   private CudaStream(CudaContext context, MemorySegment stream) {
     super(stream);
     this.context = context;
+    this.launches = new LaunchQueue(context, stream);
   }
 
   /** Creates a stream that does not wait for others. */
@@ -26,6 +32,20 @@ public final class CudaStream extends NativeOwner {
   /** Returns the context. */
   public CudaContext context() {
     return context;
+  }
+
+  /** Returns the handle, behind everything that was put in so far. */
+  @Override
+  MemorySegment handle() {
+    MemorySegment handle = super.handle();
+    launches.flush();
+    return handle;
+  }
+
+  /** Puts in a launch, sooner or later, but before anything else. */
+  void launch(Launch launch) {
+    super.handle(); // Refuses if this is closed.
+    launches.add(launch);
   }
 
   /** Waits until everything is done; what failed on the device is thrown here. */
@@ -94,6 +114,8 @@ public final class CudaStream extends NativeOwner {
   @Override
   void release(MemorySegment held) {
     context.makeCurrent();
+    launches.flush();
+    launches.close();
     Library.DRIVER.check("cuStreamDestroy_v2", CudaDriver.cuStreamDestroy_v2(held));
   }
 }

@@ -104,6 +104,7 @@ public final class FusedAttention extends NativeOwner {
       pack.pointers(Cudnn.CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS(), addresses);
       pack.pointers(Cudnn.CUDNN_ATTR_VARIANT_PACK_WORKSPACE(), workspace.address());
       pack.finish();
+      stream.handle(); // The library has it since it was opened, so it must be asked for here.
       Library.CUDNN.check(
           "cudnnBackendExecute",
           Cudnn.cudnnBackendExecute(handle(), graph.plan.handle(), pack.handle()));

@@ -14,7 +14,7 @@ abstract class NativeOwner implements AutoCloseable {
   }
 
   /** Returns the handle. */
-  final MemorySegment handle() {
+  MemorySegment handle() {
     MemorySegment held = handle.get();
     if (held == null) {
       throw new InferenceException(

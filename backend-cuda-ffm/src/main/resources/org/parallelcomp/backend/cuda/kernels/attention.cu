@@ -10,6 +10,7 @@ KERNEL __launch_bounds__(256)
     attend_f32(float* out, int, float* lse, const float* queries, int, const Sequence* sequences,
                const Range* ranges, float scale, int queryHeads, int kvHeads, int headDim,
                int64 outRow, int64 outHead, int64 queryRow, int64 queryHead, int64 lseHead) {
+  takeTurn();
   constexpr int ROWS = 32;
   constexpr int KEYS = 32;
   constexpr int MOST_GROUPS = 8;  // of 32 dimensions
@@ -651,8 +652,7 @@ static void attendSplit(float* out, float* lse, const float* queries, const Sequ
                         int sequenceCount, const Range* ranges, float scale, int queryHeads,
                         int kvHeads, int headDim, int64 outRow, int64 outHead, int64 queryRow,
                         int64 queryHead, int64 lseHead, float* partial, int* counters) {
-  letNextKernelStart();
-  awaitPreviousKernel();
+  takeTurn();
   SplitBlock block{out,     lse,     partial,    counters, outRow,
                    outHead, lseHead, queryHeads, kvHeads,  headDim};
   SplitKeys<T> part(sequences, sequenceCount, ranges, kvHeads, headDim);
@@ -697,6 +697,7 @@ struct Partial {
 // One block per (token, head). The results may lie where a partial one lay.
 KERNEL merge_partial_f32(float* out, float* lse, const Partial* parts, int count, int heads,
                          int headDim, int64 outRow, int64 outHead, int64 lseHead) {
+  takeTurn();
   int64 token = blockIdx.x;
   int64 head = blockIdx.y;
   auto sumOf = [&](int p) { return parts[p].lse[head * parts[p].lseHead + token]; };
@@ -739,6 +740,7 @@ static void attentionMass(float* mass, int64 massRow, const void* queries, int q
                           float scale, int queryHeads, int kvHeads, int headDim, int64 queryRow,
                           int64 queryHead, int64 lseHead, int window, int fromToken, int toToken,
                           int reduction) {
+  takeTurn();
   constexpr int ROWS = 64;
   constexpr int KEYS = 64 * TILES;
   constexpr int STEPS = HELD ? 8 : 16;  // of 16 dimensions
@@ -905,6 +907,7 @@ KERNEL __launch_bounds__(128)
                        const __grid_constant__ Sequence sequence, const Range* ranges, float scale,
                        int queryHeads, int kvHeads, int headDim, int64 queryRow, int64 queryHead,
                        int64 lseHead, int window, int fromToken, int toToken, int reduction) {
+  takeTurn();
   constexpr int TILE = 64;
   extern __shared__ __align__(16) float floatTiles[];
   __shared__ float ofOdd[TILE];

@@ -6,11 +6,6 @@
 constexpr float LOG2_E = 1.4426950408889634f;
 constexpr float LN_2 = 0.6931471805599453f;
 
-// The visible tokens of a kv head, and its first slot.
-struct Range {
-  int firstSlot, from, to, unused;
-};
-
 // Which rows of the queries belong together, and the cache that they see. Causal: the last `rows`
 // visible tokens are the rows' own, and row i does not see those of later rows.
 struct Sequence {

@@ -5,12 +5,14 @@
 // A block of four warps takes 64 rows of one query head; each warp has 16 of them, with its
 // queries, its part of the output and the statistics of its rows in registers. Keys and values
 // pass through shared memory in two stages, KEYS at a time. N is headDim rounded up; what is
-// beyond headDim is zero. Shared rows are padded by 16 bytes against bank conflicts.
+// beyond headDim is zero. Shared rows are padded by 16 bytes against bank conflicts. The keys may be
+// cut into `splits` parts, each of which writes a result of its own; they are merged afterwards.
 template <typename T, int N, int KEYS>
 static void attend(void* out, int outHalf, float* lse, const void* queries, int queriesHalf,
                    const Sequence* sequences, const Range* ranges, float scale, int queryHeads,
                    int kvHeads, int headDim, int64 outRow, int64 outHead, int64 queryRow,
-                   int64 queryHead, int64 lseHead) {
+                   int64 queryHead, int64 lseHead, int splits, int64 outSplit, int64 lseSplit) {
+  takeTurn();
   constexpr int ROWS = 64;
   constexpr int THREADS = 128;
   constexpr int STRIDE = N + 8;
@@ -20,14 +22,15 @@ static void attend(void* out, int outHalf, float* lse, const void* queries, int 
   unsigned short* keyTiles = queryTile + ROWS * STRIDE;
   unsigned short* valueTiles = keyTiles + 2 * KEYS * STRIDE;
 
-  const Sequence sequence = sequences[blockIdx.z];
+  const Sequence sequence = sequences[blockIdx.z / splits];
+  int part = blockIdx.z % splits;
   // The last rows have the most work, so they come first.
   int tiles = (sequence.rows + ROWS - 1) / ROWS;
   int tile = tiles - 1 - blockIdx.x;
   if (tile < 0) return;
   int head = blockIdx.y;
   int kvHead = head / (queryHeads / kvHeads);
-  const Range range = ranges[blockIdx.z * kvHeads + kvHead];
+  const Range range = ranges[blockIdx.z / splits * kvHeads + kvHead];
   int firstRow = tile * ROWS;
   int warp = threadIdx.x / 32;
   int lane = threadIdx.x % 32;
@@ -37,6 +40,9 @@ static void attend(void* out, int outHalf, float* lse, const void* queries, int 
   int lastRow = min(firstRow + ROWS, sequence.rows) - 1;
   int tileKeys = sequence.causal ? min(keys, seen + lastRow) : keys;
   int64 firstKey = (int64)(range.firstSlot + range.from) * headDim;
+  int perPart = ((tileKeys + KEYS - 1) / KEYS + splits - 1) / splits * KEYS;
+  int partFrom = min(part * perPart, tileKeys);
+  int partTo = min(partFrom + perPart, tileKeys);
 
   auto fetch = [&](int stage, int from) {
     for (int i = threadIdx.x; i < KEYS * (N / 8); i += THREADS) {
@@ -50,7 +56,7 @@ static void attend(void* out, int outHalf, float* lse, const void* queries, int 
     }
     commitCopies();
   };
-  if (tileKeys > 0) fetch(0, 0);
+  if (partFrom < partTo) fetch(0, partFrom);
   for (int i = threadIdx.x; i < ROWS * (N / 8); i += THREADS) {
     int row = i / (N / 8);
     int d = i % (N / 8) * 8;
@@ -82,8 +88,8 @@ static void attend(void* out, int outHalf, float* lse, const void* queries, int 
     ends[r] = sequence.causal ? min(keys, seen + ownRow + 8 * r) : keys;
   }
 
-  for (int from = 0, stage = 0; from < tileKeys; from += KEYS, stage ^= 1) {
-    if (from + KEYS < tileKeys) {
+  for (int from = partFrom, stage = 0; from < partTo; from += KEYS, stage ^= 1) {
+    if (from + KEYS < partTo) {
       fetch(stage ^ 1, from + KEYS);
       awaitCopies<1>();
     } else {
@@ -174,7 +180,7 @@ static void attend(void* out, int outHalf, float* lse, const void* queries, int 
     if (row >= sequence.rows) continue;
     int64 token = sequence.firstRow + row;
     float inverse = sum[r] > 0 ? 1 / sum[r] : most[r] == -INFINITE ? 0 : 1 / sum[r];
-    int64 at = token * outRow + head * outHead;
+    int64 at = part * outSplit + token * outRow + head * outHead;
 #pragma unroll
     for (int n = 0; n < N / 8; n++) {
       int d = 8 * n + 2 * (lane % 4);
@@ -190,7 +196,7 @@ static void attend(void* out, int outHalf, float* lse, const void* queries, int 
       }
     }
     if (lse != nullptr && lane % 4 == 0) {
-      lse[head * lseHead + token] =
+      lse[part * lseSplit + head * lseHead + token] =
           most[r] == -INFINITE ? -INFINITE : most[r] * LN_2 + logf(sum[r]);
     }
   }
@@ -202,10 +208,10 @@ static void attend(void* out, int outHalf, float* lse, const void* queries, int 
                             int queriesHalf, const Sequence* sequences, const Range* ranges,  \
                             float scale, int queryHeads, int kvHeads, int headDim,            \
                             int64 outRow, int64 outHead, int64 queryRow, int64 queryHead,     \
-                            int64 lseHead) {                                                  \
+                            int64 lseHead, int splits, int64 outSplit, int64 lseSplit) {      \
     attend<TYPE, N, KEYS>(out, outHalf, lse, queries, queriesHalf, sequences, ranges, scale,  \
                           queryHeads, kvHeads, headDim, outRow, outHead, queryRow, queryHead, \
-                          lseHead);                                                           \
+                          lseHead, splits, outSplit, lseSplit);                               \
   }
 ATTEND(bf16, bf16, 64, 64)
 ATTEND(bf16, bf16, 128, 64)

@@ -1,47 +1,84 @@
 // Operations on the ragged key-value cache: slots [slots, headDim], a run of slots per kv head.
 #include "common.cuh"
 
-// Writes tokens behind those of each head; up to eight numbers per thread, blockIdx.y is the head.
-template <typename In, typename Cache>
-static void append(Cache* keysOut, Cache* valuesOut, int* positionsOut, const In* keys,
-                   const In* values, const int* positions, const int* firstSlots, int tokens,
-                   int headDim, int64 keyRow, int64 keyHead, int64 valueRow, int64 valueHead) {
-  letNextKernelStart();
-  awaitPreviousKernel();
-  int groups = (headDim + 7) / 8;
-  int64 i = globalThread();
-  int token = (int)(i / groups);
-  if (token >= tokens) return;
-  int first = (int)(i % groups) * 8;
-  int head = blockIdx.y;
-  int64 slot = firstSlots[head] + token;
-  auto move = [&](Cache* out, const In* in) {
+// Where keys and values come from, and where they go.
+template <typename Cache>
+struct Append {
+  Cache* keysOut;
+  Cache* valuesOut;
+  int* positionsOut;
+  const float* keys;
+  const float* values;
+  const int* positions;
+  int headDim;
+  int64 keyRow, keyHead, valueRow, valueHead;
+
+  // Writes eight numbers of a token of a head, and its position with the first of them.
+  inline void write(int head, int token, int64 slot, int first) const {
+    move(keysOut + slot * headDim + first, keys + token * keyRow + head * keyHead + first, first);
+    move(valuesOut + slot * headDim + first, values + token * valueRow + head * valueHead + first,
+         first);
+    if (first == 0) positionsOut[slot] = positions[token];
+  }
+
+private:
+  inline void move(Cache* out, const float* in, int first) const {
     if (headDim % 8 != 0) {
-      for (int k = 0; k < 8 && first + k < headDim; k++) out[k] = fromFloat<Cache>(toFloat(in[k]));
+      for (int k = 0; k < 8 && first + k < headDim; k++) out[k] = fromFloat<Cache>(in[k]);
       return;
     }
     float x[8];
     load8Anywhere(in, x);
     store8(out, x);
-  };
-  move(keysOut + slot * headDim + first, keys + token * keyRow + head * keyHead + first);
-  move(valuesOut + slot * headDim + first, values + token * valueRow + head * valueHead + first);
-  if (first == 0) positionsOut[slot] = positions[token];
-}
-#define APPEND(IN, IN_TYPE, CACHE, CACHE_TYPE)                                                \
-  KERNEL append_##IN##_##CACHE(CACHE_TYPE* keysOut, CACHE_TYPE* valuesOut, int* positionsOut, \
-                               const IN_TYPE* keys, const IN_TYPE* values,                    \
-                               const int* positions, const int* firstSlots, int tokens,       \
-                               int kvHeads, int headDim, int64 keyRow, int64 keyHead,         \
-                               int64 valueRow, int64 valueHead) {                             \
-    append(keysOut, valuesOut, positionsOut, keys, values, positions, firstSlots, tokens,     \
-           headDim, keyRow, keyHead, valueRow, valueHead);                                    \
   }
-APPEND(f32, float, f32, float)
-APPEND(f32, float, bf16, bf16)
-APPEND(f32, float, f16, f16)
-APPEND(bf16, bf16, bf16, bf16)
-APPEND(f16, f16, f16, f16)
+};
+
+// Writes tokens from the given slot of each head on; eight numbers per thread, blockIdx.y is the
+// head.
+template <typename Cache>
+static void append(const Append<Cache>& work, const int* firstSlots, int tokens) {
+  takeTurn();
+  int groups = (work.headDim + 7) / 8;
+  int64 i = globalThread();
+  int token = (int)(i / groups);
+  if (token >= tokens) return;
+  int head = blockIdx.y;
+  work.write(head, token, firstSlots[head] + token, (int)(i % groups) * 8);
+}
+
+// Writes few tokens behind those of each head and counts them. One block per head.
+template <typename Cache>
+static void appendNext(const Append<Cache>& work, Range* heads, int tokens) {
+  takeTurn();
+  int head = blockIdx.y;
+  int groups = (work.headDim + 7) / 8;
+  int64 slot = heads[head].firstSlot + heads[head].to;
+  __syncthreads();
+  for (int i = threadIdx.x; i < tokens * groups; i += blockDim.x) {
+    work.write(head, i / groups, slot + i / groups, i % groups * 8);
+  }
+  if (threadIdx.x == 0) heads[head].to += tokens;
+}
+#define APPEND(CACHE, CACHE_TYPE)                                                             \
+  KERNEL append_##CACHE(CACHE_TYPE* keysOut, CACHE_TYPE* valuesOut, int* positionsOut,        \
+                        const float* keys, const float* values, const int* positions,         \
+                        int headDim, int64 keyRow, int64 keyHead, int64 valueRow,             \
+                        int64 valueHead, const int* firstSlots, int tokens) {                 \
+    append(Append<CACHE_TYPE>{keysOut, valuesOut, positionsOut, keys, values, positions,      \
+                              headDim, keyRow, keyHead, valueRow, valueHead},                 \
+           firstSlots, tokens);                                                               \
+  }                                                                                           \
+  KERNEL append_next_##CACHE(CACHE_TYPE* keysOut, CACHE_TYPE* valuesOut, int* positionsOut,   \
+                             const float* keys, const float* values, const int* positions,    \
+                             int headDim, int64 keyRow, int64 keyHead, int64 valueRow,        \
+                             int64 valueHead, Range* heads, int tokens) {                     \
+    appendNext(Append<CACHE_TYPE>{keysOut, valuesOut, positionsOut, keys, values, positions,  \
+                                  headDim, keyRow, keyHead, valueRow, valueHead},             \
+               heads, tokens);                                                                \
+  }
+APPEND(f32, float)
+APPEND(bf16, bf16)
+APPEND(f16, f16)
 
 // What moves within a head: `count` tokens to consecutive slots from `target` on, from the slots
 // `source + indices[index + i]`, or `source + i` where there are no indices.
@@ -70,6 +107,7 @@ static void moveTokens(void* keysOut, void* valuesOut, int* positionsOut, const 
 KERNEL move_tokens(void* keysOut, void* valuesOut, int* positionsOut, const void* keysIn,
                    const void* valuesIn, const int* positionsIn, const Move* moves,
                    const int* indices, int rowBytes) {
+  takeTurn();
   if (rowBytes % 16 == 0) {
     moveTokens<uint4>(keysOut, valuesOut, positionsOut, keysIn, valuesIn, positionsIn, moves,
                       indices, rowBytes);
@@ -85,6 +123,7 @@ template <typename Cache>
 static void rerotate(Cache* keys, int* positions, const Move* heads, int firstPosition,
                      const float* cosines, const float* sines, int headDim, int pairs,
                      int style) {
+  takeTurn();
   Move head = heads[blockIdx.y];
   int token = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
   if (token >= head.count) return;

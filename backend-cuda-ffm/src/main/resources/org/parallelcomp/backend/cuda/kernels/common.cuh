@@ -16,6 +16,7 @@ struct f16 {
 
 constexpr uint32 ALL_LANES = 0xFFFFFFFFu;
 #define INFINITE __int_as_float(0x7F800000)
+#define NOT_A_NUMBER __int_as_float(0x7FFFFFFF)
 
 inline float toFloat(float x) { return x; }
 inline float toFloat(bf16 x) { return __uint_as_float((uint32)x.bits << 16); }
@@ -119,6 +120,11 @@ void store8Anywhere(T* to, const float (&x)[8]) {
   }
 }
 
+// The visible tokens of a kv head, and its first slot.
+struct Range {
+  int firstSlot, from, to, unused;
+};
+
 // How to find the elements of strided operands from a running index over `extent`, outermost
 // first. A stride of 0 repeats.
 struct Walk {
@@ -217,8 +223,8 @@ inline float fastExp2(float x) {
   return result;
 }
 
-// Programmatic dependent launch: lets the next kernel of the stream start while this one still
-// runs, and waits for the one before. Without effect unless the launch asks for it.
+// Programmatic dependent launch: a kernel may start while those before it in the stream still run, so
+// each lets the next one start and must not touch what others write before it has waited for them.
 inline void letNextKernelStart() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
@@ -228,6 +234,11 @@ inline void awaitPreviousKernel() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
+}
+// What a kernel begins with that has nothing to do before those in front of it are done.
+inline void takeTurn() {
+  letNextKernelStart();
+  awaitPreviousKernel();
 }
 
 #define KERNEL extern "C" __global__ void

@@ -12,8 +12,7 @@ static void rmsNorm(Out* out, const In* in, const float* weight, int dim, float 
   offsets(walk, blockIdx.x, at);
   Out* result = out + at[0];
   const In* row = in + at[1];
-  letNextKernelStart();
-  awaitPreviousKernel();
+  takeTurn();
   bool vectors = dim % 8 == 0 && dim <= 8 * HELD * blockDim.x && isAligned(row, 16) &&
                  isAligned(result, 16) && isAligned(weight, 16);
   float squares = 0;
@@ -62,81 +61,66 @@ RMS_NORM(f32, float, f16, f16)
 RMS_NORM(bf16, bf16, bf16, bf16)
 RMS_NORM(f16, f16, f16, f16)
 
-// Rotary embedding; style 0 pairs neighbours, 1 the first half with the second. Each thread of a
-// grid-stride loop takes up to eight pairs of one head.
-template <typename In, typename Out>
-static void rope(Out* out, const In* in, const int* positions, const float* cosines,
-                 const float* sines, int tokens, int heads, int headDim, int pairs, int style,
-                 int64 outRow, int64 outHead, int64 inRow, int64 inHead) {
-  letNextKernelStart();
-  awaitPreviousKernel();
-  int groups = (headDim / 2 + 7) / 8;
-  bool vectors = style == 1 && pairs % 8 == 0 && 2 * pairs == headDim && isAligned(out, 16) &&
-                 isAligned(in, 16) && (outRow | outHead | inRow | inHead) % 8 == 0 &&
-                 isAligned(cosines, 16) && isAligned(sines, 16);
-  int64 all = (int64)tokens * heads * groups;
-  for (int64 i = globalThread(); i < all; i += (int64)gridDim.x * blockDim.x) {
-    int group = (int)(i % groups);
-    int head = (int)(i / groups % heads);
-    int token = (int)(i / groups / heads);
-    const In* x = in + token * inRow + head * inHead;
-    Out* y = out + token * outRow + head * outHead;
-    int64 table = (int64)positions[token] * pairs;
-    int first = 8 * group;
-    if (vectors) {
-      float a[8], b[8], c[8], s[8];
-      load8(x + first, a);
-      load8(x + pairs + first, b);
-      load8(cosines + table + first, c);
-      load8(sines + table + first, s);
+// Heads that are rotated in place: those of the queries, or of the keys.
+struct Heads {
+  float* first;
+  int64 tokenStride, headStride;
+  int count;
+  int unused;
+};
+
+// Rotary embedding; style 0 pairs neighbours, 1 the first half with the second. Each thread takes up
+// to eight pairs of one head, of the first or of the second tensor.
+KERNEL rope_f32(const __grid_constant__ Heads a, const __grid_constant__ Heads b,
+                const int* positions, const float* cosines, const float* sines, int tokens,
+                int headDim, int pairs, int style) {
+  takeTurn();
+  int groups = (pairs + 7) / 8;
+  int heads = a.count + b.count;
+  int64 i = globalThread();
+  int token = (int)(i / groups / heads);
+  if (token >= tokens) return;
+  int first = (int)(i % groups) * 8;
+  int head = (int)(i / groups % heads);
+  const Heads& tensor = head < a.count ? a : b;
+  if (head >= a.count) head -= a.count;
+  float* x = tensor.first + token * tensor.tokenStride + head * tensor.headStride;
+  int64 table = (int64)positions[token] * pairs;
+  cosines += table;
+  sines += table;
+  bool vectors = style == 1 && pairs % 8 == 0 && isAligned(x, 16) && isAligned(cosines, 16) &&
+                 isAligned(sines, 16);
+  if (vectors) {
+    float u[8], v[8], c[8], s[8];
+    load8(x + first, u);
+    load8(x + pairs + first, v);
+    load8(cosines + first, c);
+    load8(sines + first, s);
 #pragma unroll
-      for (int k = 0; k < 8; k++) {
-        float left = a[k];
-        a[k] = left * c[k] - b[k] * s[k];
-        b[k] = left * s[k] + b[k] * c[k];
-      }
-      store8(y + first, a);
-      store8(y + pairs + first, b);
-      continue;
+    for (int k = 0; k < 8; k++) {
+      float left = u[k];
+      u[k] = left * c[k] - v[k] * s[k];
+      v[k] = left * s[k] + v[k] * c[k];
     }
-    for (int pair = first; pair < min(first + 8, pairs); pair++) {
-      int left = style == 0 ? 2 * pair : pair;
-      int right = style == 0 ? 2 * pair + 1 : pair + pairs;
-      float a = toFloat(x[left]);
-      float b = toFloat(x[right]);
-      float c = cosines[table + pair];
-      float s = sines[table + pair];
-      y[left] = fromFloat<Out>(a * c - b * s);
-      y[right] = fromFloat<Out>(a * s + b * c);
-    }
-    // What lies behind the rotated dimensions is copied by the head's first thread.
-    if (group == 0 && (const void*)x != (const void*)y) {
-      for (int d = 2 * pairs; d < headDim; d++) y[d] = fromFloat<Out>(toFloat(x[d]));
-    }
+    store8(x + first, u);
+    store8(x + pairs + first, v);
+    return;
+  }
+  for (int pair = first; pair < min(first + 8, pairs); pair++) {
+    int left = style == 0 ? 2 * pair : pair;
+    int right = style == 0 ? 2 * pair + 1 : pair + pairs;
+    float u = x[left];
+    float v = x[right];
+    x[left] = u * cosines[pair] - v * sines[pair];
+    x[right] = u * sines[pair] + v * cosines[pair];
   }
 }
-#define ROPE(IN, IN_TYPE, OUT, OUT_TYPE)                                                      \
-  KERNEL rope_##IN##_##OUT(OUT_TYPE* out, const IN_TYPE* in, const int* positions,            \
-                           const float* cosines, const float* sines, int tokens, int heads,   \
-                           int headDim, int pairs, int style, int64 outRow, int64 outHead,    \
-                           int64 inRow, int64 inHead) {                                       \
-    rope(out, in, positions, cosines, sines, tokens, heads, headDim, pairs, style, outRow,    \
-         outHead, inRow, inHead);                                                             \
-  }
-ROPE(f32, float, f32, float)
-ROPE(f32, float, bf16, bf16)
-ROPE(f32, float, f16, f16)
-ROPE(bf16, bf16, bf16, bf16)
-ROPE(bf16, bf16, f32, float)
-ROPE(f16, f16, f16, f16)
-ROPE(f16, f16, f32, float)
 
 // out = gate / (1 + exp(-gate)) * up, eight columns per thread.
 template <typename In, typename Out>
 static void swiGlu(Out* out, const In* gate, const In* up, int64 rows, int columns, int64 outRow,
                    int64 gateRow, int64 upRow) {
-  letNextKernelStart();
-  awaitPreviousKernel();
+  takeTurn();
   auto activate = [](float g, float u) { return g / (1 + __expf(-g)) * u; };
   auto exact = [](float g, float u) { return g / (1 + expf(-g)) * u; };
   int groups = (columns + 7) / 8;

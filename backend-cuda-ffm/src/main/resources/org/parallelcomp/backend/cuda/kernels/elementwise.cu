@@ -1,8 +1,9 @@
-// Elementwise operations, moves and conversions. One thread per element or per four columns.
+// Elementwise operations, moves and conversions.
 #include "common.cuh"
 
 KERNEL binary_f32(float* out, const float* a, const float* b, int64 n, int op,
                   const __grid_constant__ Walk walk) {
+  takeTurn();
   int64 i = globalThread();
   if (i >= n) return;
   int64 at[2];
@@ -19,6 +20,7 @@ KERNEL binary_f32(float* out, const float* a, const float* b, int64 n, int op,
 
 KERNEL unary_f32(float* out, const float* a, int64 n, int op, float p, float q,
                  const __grid_constant__ Walk walk) {
+  takeTurn();
   int64 i = globalThread();
   if (i >= n) return;
   float x = a[offset(walk, i)];
@@ -33,6 +35,7 @@ KERNEL unary_f32(float* out, const float* a, int64 n, int op, float p, float q,
 
 KERNEL where_f32(float* out, const float* mask, const float* a, const float* b, int64 n,
                  const __grid_constant__ Walk walk) {
+  takeTurn();
   int64 i = globalThread();
   if (i >= n) return;
   int64 at[3];
@@ -41,11 +44,13 @@ KERNEL where_f32(float* out, const float* mask, const float* a, const float* b, 
 }
 
 KERNEL fill_f32(float* out, int64 n, float value) {
+  takeTurn();
   int64 i = globalThread();
   if (i < n) out[i] = value;
 }
 
 KERNEL range_f32(float* out, int64 n) {
+  takeTurn();
   int64 i = globalThread();
   if (i < n) out[i] = (float)i;
 }
@@ -60,16 +65,19 @@ static void copy(Element* out, const Element* in, int64 n, const Walk& walk) {
   out[at[0]] = in[at[1]];
 }
 KERNEL copy_4(uint32* out, const uint32* in, int64 n, const __grid_constant__ Walk walk) {
+  takeTurn();
   copy(out, in, n, walk);
 }
 KERNEL copy_2(unsigned short* out, const unsigned short* in, int64 n,
               const __grid_constant__ Walk walk) {
+  takeTurn();
   copy(out, in, n, walk);
 }
 
 // out[..., i] = in[..., indices[..., i]]; the walk's stride of `in` is 0 along the innermost axis.
 KERNEL gather_4(uint32* out, const uint32* in, const int* indices, int64 n,
                 const __grid_constant__ Walk walk) {
+  takeTurn();
   int64 i = globalThread();
   if (i >= n) return;
   int64 at[2];
@@ -91,11 +99,24 @@ static void fourColumns(int64 rows, int columns, Body body) {
   }
 }
 
+// Eight columns per thread.
 template <typename In, typename Out>
 static void convert(Out* out, const In* in, int64 rows, int columns, int64 outRow, int64 inRow) {
-  fourColumns(rows, columns, [&](int64 row, int column) {
-    out[row * outRow + column] = fromFloat<Out>(toFloat(in[row * inRow + column]));
-  });
+  takeTurn();
+  int groups = (columns + 7) / 8;
+  int64 i = globalThread();
+  int64 row = i / groups;
+  if (row >= rows) return;
+  int first = (int)(i - row * groups) * 8;
+  out += row * outRow + first;
+  in += row * inRow + first;
+  if (first + 8 <= columns && isAligned(out, 16) && isAligned(in, 16)) {
+    float x[8];
+    load8(in, x);
+    store8(out, x);
+  } else {
+    for (int k = 0; k < min(8, columns - first); k++) out[k] = fromFloat<Out>(toFloat(in[k]));
+  }
 }
 #define CONVERT(FROM, FROM_TYPE, TO, TO_TYPE)                                                  \
   KERNEL convert_##FROM##_##TO(TO_TYPE* out, const FROM_TYPE* in, int64 rows, int columns,     \
@@ -109,25 +130,16 @@ CONVERT(bf16, bf16, f16, f16)
 CONVERT(f16, f16, f32, float)
 CONVERT(f16, f16, bf16, bf16)
 
-// in is nearly high + low: two products of BF16 matrices then have 16 bits of the mantissa.
-KERNEL split_f32_bf16(bf16* high, bf16* low, const float* in, int64 rows, int columns,
-                      int64 inRow) {
-  fourColumns(rows, columns, [&](int64 row, int column) {
-    float x = in[row * inRow + column];
-    bf16 upper = fromFloat<bf16>(x);
-    high[row * columns + column] = upper;
-    low[row * columns + column] = fromFloat<bf16>(x - toFloat(upper));
-  });
-}
-
 KERNEL add_f32(float* inOut, const float* term, int64 rows, int columns, int64 inOutRow,
                int64 termRow) {
+  takeTurn();
   fourColumns(rows, columns, [&](int64 row, int column) {
     inOut[row * inOutRow + column] += term[row * termRow + column];
   });
 }
 
 KERNEL add_bias_f32(float* inOut, const float* bias, int64 rows, int columns, int64 inOutRow) {
+  takeTurn();
   fourColumns(rows, columns,
               [&](int64 row, int column) { inOut[row * inOutRow + column] += bias[column]; });
 }

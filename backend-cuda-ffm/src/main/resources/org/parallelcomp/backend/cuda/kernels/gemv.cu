@@ -158,13 +158,15 @@ struct Packed {
   }
 };
 
-// Two dot products of a warp with the input, or with its RMSNorm. That is a factor for the whole
+// Two dot products of a warp with the input, or with its RMSNorm. Weights that never change are asked
+// for while the kernels in front still run. That is a factor for the whole
 // row, so it is applied to the sums, and the squares are summed while the input is being copied.
 template <typename Weights>
-static void dotProducts(const Weights& weights, const float* in, const float* norm, float epsilon,
-                        int inputDim, float (&sum)[2]) {
+static void dotProducts(const Weights& weights, int constant, const float* in, const float* norm,
+                        float epsilon, int inputDim, float (&sum)[2]) {
   extern __shared__ float x[];
   letNextKernelStart();
+  if (!constant) awaitPreviousKernel();
   float squares = 0;
   weights.dot(x, sum, [&] {
     awaitPreviousKernel();
@@ -198,7 +200,8 @@ static void dotProducts(const Weights& weights, const float* in, const float* no
 // read the same weights run together.
 template <typename Weights>
 static void gemv(const GemvPart& a, const GemvPart& b, const GemvPart& c, const float* in,
-                 int64 inRow, const float* norm, float epsilon, int inputDim, int accumulate) {
+                 int64 inRow, const float* norm, float epsilon, int inputDim, int accumulate,
+                 int constant) {
   constexpr int ROWS = 2 * WARPS;
   int block = blockIdx.y;
   int blocksOfA = (a.rows + ROWS - 1) / ROWS;
@@ -211,7 +214,7 @@ static void gemv(const GemvPart& a, const GemvPart& b, const GemvPart& c, const 
   int last = part.rows - 1;
   Weights weights(part.weight, part.weight, min(row, last), min(row + 1, last), inputDim);
   float sum[2] = {};
-  dotProducts(weights, in + blockIdx.x * inRow, norm, epsilon, inputDim, sum);
+  dotProducts(weights, constant, in + blockIdx.x * inRow, norm, epsilon, inputDim, sum);
   int lane = threadIdx.x % 32;
   if (lane < 2 && row + lane <= last) {
     float result = lane == 0 ? sum[0] : sum[1];
@@ -225,12 +228,12 @@ static void gemv(const GemvPart& a, const GemvPart& b, const GemvPart& c, const 
 template <typename Weights>
 static void gemvSwiGlu(float* out, int64 outRow, const void* gate, const void* up,
                        const float* in, int64 inRow, const float* norm, float epsilon,
-                       int inputDim, int rows) {
+                       int inputDim, int rows, int constant) {
   int row = blockIdx.y * WARPS + threadIdx.x / 32;
   int present = min(row, rows - 1);
   Weights weights(gate, up, present, present, inputDim);
   float sum[2] = {};
-  dotProducts(weights, in + blockIdx.x * inRow, norm, epsilon, inputDim, sum);
+  dotProducts(weights, constant, in + blockIdx.x * inRow, norm, epsilon, inputDim, sum);
   if (threadIdx.x % 32 == 0 && row < rows) {
     out[blockIdx.x * outRow + row] = sum[0] / (1 + expf(-sum[0])) * sum[1];
   }
@@ -240,14 +243,16 @@ static void gemvSwiGlu(float* out, int64 outRow, const void* gate, const void* u
   KERNEL __launch_bounds__(THREADS, 2)                                                         \
       gemv_##NAME(const __grid_constant__ GemvPart a, const __grid_constant__ GemvPart b,      \
                   const __grid_constant__ GemvPart c, const float* in, int64 inRow,            \
-                  const float* norm, float epsilon, int inputDim, int accumulate) {            \
-    gemv<WEIGHTS>(a, b, c, in, inRow, norm, epsilon, inputDim, accumulate);                    \
+                  const float* norm, float epsilon, int inputDim, int accumulate,              \
+                  int constant) {                                                              \
+    gemv<WEIGHTS>(a, b, c, in, inRow, norm, epsilon, inputDim, accumulate, constant);          \
   }                                                                                            \
   KERNEL __launch_bounds__(THREADS, 2)                                                         \
       gemv_swiglu_##NAME(float* out, int64 outRow, const void* gate, const void* up,           \
                          const float* in, int64 inRow, const float* norm, float epsilon,       \
-                         int inputDim, int rows) {                                             \
-    gemvSwiGlu<WEIGHTS>(out, outRow, gate, up, in, inRow, norm, epsilon, inputDim, rows);      \
+                         int inputDim, int rows, int constant) {                               \
+    gemvSwiGlu<WEIGHTS>(out, outRow, gate, up, in, inRow, norm, epsilon, inputDim, rows,       \
+                        constant);                                                             \
   }
 #define PACKED_GEMV(NAME, BLOCK) GEMV(NAME, Packed<BLOCK>)
 GEMV(f32, Plain<float>)

@@ -5,6 +5,7 @@
 KERNEL __launch_bounds__(256)
     matmul_f32(float* out, const float* a, const float* b, int rows, int inner, int columns,
                int64 aRow, int64 bRow, const __grid_constant__ Walk walk) {
+  takeTurn();
   constexpr int TILE = 64;
   constexpr int DEPTH = 16;
   __shared__ float aTile[DEPTH][TILE + 4];
@@ -64,6 +65,7 @@ constexpr int MAX_ORDER = 235;  // What fits shared memory as a packed triangle 
 KERNEL __launch_bounds__(256)
     cholesky_solve_f32(float* out, const float* a, const float* b, int n, int columns, int64 aRow,
                        int64 bRow, const __grid_constant__ Walk walk, int* failed) {
+  takeTurn();
   extern __shared__ double l[];
   auto at = [](int row, int column) { return row * (row + 1) / 2 + column; };
   int64 start[2];

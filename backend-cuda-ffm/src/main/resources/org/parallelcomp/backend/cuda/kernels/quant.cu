@@ -4,6 +4,7 @@
 // One block per token.
 template <typename T>
 static void embedPlain(float* out, const T* table, const int* ids, int dim, int64 outRow) {
+  takeTurn();
   const T* row = table + (int64)ids[blockIdx.x] * dim;
   float* result = out + blockIdx.x * outRow;
   for (int i = threadIdx.x; i < dim; i += blockDim.x) result[i] = toFloat(row[i]);
@@ -20,6 +21,7 @@ KERNEL embed_bf16(float* out, const bf16* table, const int* ids, int dim, int64 
 
 template <typename Block>
 static void embedBlocks(float* out, const byte* table, const int* ids, int dim, int64 outRow) {
+  takeTurn();
   int units = dim / 32;
   float* result = out + blockIdx.x * outRow;
   for (int unit = threadIdx.x; unit < units; unit += blockDim.x) {
@@ -33,6 +35,7 @@ static void embedBlocks(float* out, const byte* table, const int* ids, int dim, 
 // One thread per 32 numbers.
 template <typename Block, typename Out>
 static void dequantize(Out* out, const byte* in, int64 n) {
+  takeTurn();
   int64 unit = globalThread();
   if (unit >= n / 32) return;
   float x[32];

@@ -12,6 +12,7 @@ static float finish(double sum, int length, int op) {
 // One block per result; the reduced axis is gapless.
 KERNEL reduce_rows_f32(float* out, const float* in, int length, int op,
                        const __grid_constant__ Walk walk) {
+  takeTurn();
   const float* row = in + offset(walk, blockIdx.x);
   float result;
   if (op == MAX || op == MIN) {
@@ -36,6 +37,7 @@ KERNEL reduce_rows_f32(float* out, const float* in, int length, int op,
 // One thread per result; any axis.
 KERNEL reduce_axis_f32(float* out, const float* in, int64 n, int length, int64 axisStride, int op,
                        const __grid_constant__ Walk walk) {
+  takeTurn();
   int64 i = globalThread();
   if (i >= n) return;
   const float* line = in + offset(walk, i);
@@ -58,6 +60,7 @@ KERNEL reduce_axis_f32(float* out, const float* in, int64 n, int length, int64 a
 
 // One block per row.
 KERNEL softmax_f32(float* out, const float* in, int length, const __grid_constant__ Walk walk) {
+  takeTurn();
   const float* row = in + offset(walk, blockIdx.x);
   float* result = out + (int64)blockIdx.x * length;
   float most = -INFINITE;
@@ -77,6 +80,7 @@ KERNEL softmax_f32(float* out, const float* in, int length, const __grid_constan
 // divisor is always `kernel`, and not at all for the maximum.
 KERNEL pool_f32(float* out, const float* in, int64 n, int length, int kernel, int op,
                 const __grid_constant__ Walk walk) {
+  takeTurn();
   int64 i = globalThread();
   if (i >= n) return;
   int column = (int)(i % length);
@@ -96,6 +100,7 @@ KERNEL pool_f32(float* out, const float* in, int64 n, int length, int kernel, in
 
 // One block per row: the position of the greatest; of equals the earlier, NaN below everything.
 KERNEL arg_max_f32(int* out, const float* in, int length, const __grid_constant__ Walk walk) {
+  takeTurn();
   const float* row = in + offset(walk, blockIdx.x);
   struct Best {
     float value;
@@ -107,9 +112,18 @@ KERNEL arg_max_f32(int* out, const float* in, int length, const __grid_constant_
     return a.value > b.value || (a.value == b.value && a.at < b.at) ? a : b;
   };
   Best best{0, -1};
-  for (int i = threadIdx.x; i < length; i += blockDim.x) {
-    float x = row[i];
-    if (x == x) best = better(best, Best{x, i});
+  constexpr int AT_ONCE = 16;
+  for (int first = threadIdx.x; first < length; first += AT_ONCE * blockDim.x) {
+    float x[AT_ONCE];
+#pragma unroll
+    for (int k = 0; k < AT_ONCE; k++) {
+      int i = first + k * blockDim.x;
+      x[k] = i < length ? row[i] : NOT_A_NUMBER;
+    }
+#pragma unroll
+    for (int k = 0; k < AT_ONCE; k++) {
+      if (x[k] == x[k]) best = better(best, Best{x[k], first + k * (int)blockDim.x});
+    }
   }
   auto reduce = [&](Best b) {
 #pragma unroll
@@ -133,6 +147,7 @@ KERNEL arg_max_f32(int* out, const float* in, int length, const __grid_constant_
 // One block per row: logits[target] - log(sum(exp(logits))).
 KERNEL token_log_likelihood_f32(float* out, const float* logits, const int* targets, int vocab,
                                 int64 logitsRow) {
+  takeTurn();
   const float* row = logits + blockIdx.x * logitsRow;
   float most = -INFINITE;
   for (int i = threadIdx.x; i < vocab; i += blockDim.x) most = Greatest()(most, row[i]);
@@ -147,6 +162,7 @@ KERNEL token_log_likelihood_f32(float* out, const float* logits, const int* targ
 
 // One block per head: how many positions of a mask are not 0.
 KERNEL count_selected_f32(int* counts, const float* mask, int tokens, int64 maskRow) {
+  takeTurn();
   const float* row = mask + blockIdx.x * maskRow;
   int count = 0;
   for (int i = threadIdx.x; i < tokens; i += blockDim.x) count += row[i] != 0;
@@ -157,6 +173,7 @@ KERNEL count_selected_f32(int* counts, const float* mask, int tokens, int64 mask
 // One block per head: writes those positions in order, from offsets[head] on.
 KERNEL write_selected_f32(int* indices, const int* offsets, const float* mask, int tokens,
                           int64 maskRow) {
+  takeTurn();
   const float* row = mask + blockIdx.x * maskRow;
   int next = offsets[blockIdx.x];
   for (int first = 0; first < tokens; first += blockDim.x) {
@@ -170,6 +187,7 @@ KERNEL write_selected_f32(int* indices, const int* offsets, const float* mask, i
 
 // One block per head: sets 1 at the selected positions of a mask that is 0 everywhere.
 KERNEL write_mask_f32(float* out, const int* indices, const int* offsets, int tokens) {
+  takeTurn();
   int end = offsets[blockIdx.x + 1];
   for (int i = offsets[blockIdx.x] + threadIdx.x; i < end; i += blockDim.x) {
     out[(int64)blockIdx.x * tokens + indices[i]] = 1;

@@ -20,6 +20,7 @@ static uint32 dynamicSharedBytes() {
 KERNEL __launch_bounds__(1024)
     top_k_f32(int* out, const float* in, int length, int count,
               const __grid_constant__ Walk walk) {
+  takeTurn();
   constexpr int BINS = 2048;
   extern __shared__ uint32 cachedKeys[];
   __shared__ uint32 histogram[BINS];
