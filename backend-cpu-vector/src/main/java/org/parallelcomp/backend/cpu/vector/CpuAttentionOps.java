@@ -5,13 +5,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.Arguments;
 import org.parallelcomp.api.backend.AttendSequence;
 import org.parallelcomp.api.backend.AttentionOps;
 import org.parallelcomp.api.cache.KvLayer;
-import org.parallelcomp.api.error.ErrorCode;
-import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.evidence.HeadReduction;
-import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.backend.cpu.vector.simd.AttentionGroup;
 import org.parallelcomp.backend.cpu.vector.simd.Heads;
@@ -39,8 +37,7 @@ final class CpuAttentionOps implements AttentionOps {
       Tensor queries,
       float scale,
       List<AttendSequence> sequences) {
-    requireShape(out, queries.shape());
-    requireSums(logSumExp, queries);
+    Arguments.requireAttend(out, logSumExp, queries, sequences);
     kernels.alone(
         () -> {
           List<AttentionGroup> many = new ArrayList<>();
@@ -68,25 +65,6 @@ final class CpuAttentionOps implements AttentionOps {
       AttendSequence sequence) {
     KvLayer layer = sequence.layer();
     int queryHeads = queries.shape().intDim(1);
-    int headDim = queries.shape().intDim(2);
-    boolean rowsFit =
-        sequence.firstRow() >= 0 && sequence.firstRow() + sequence.rows() <= queries.shape().dim(0);
-    if (queryHeads % layer.kvHeads() != 0 || headDim != layer.headDim() || !rowsFit) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "Queries "
-              + queries.shape()
-              + " do not fit "
-              + layer.kvHeads()
-              + " kv heads of "
-              + layer.headDim()
-              + " and the rows ["
-              + sequence.firstRow()
-              + ", "
-              + (sequence.firstRow() + sequence.rows())
-              + ").");
-    }
-    requireSums(logSumExp, queries);
     int group = queryHeads / layer.kvHeads();
     Heads queryRows = heads(queries);
     Heads outRows = out == null ? queryRows : heads(out);
@@ -114,19 +92,6 @@ final class CpuAttentionOps implements AttentionOps {
               scale));
     }
     return groups;
-  }
-
-  private static void requireSums(@Nullable Tensor logSumExp, Tensor queries) {
-    if (logSumExp != null) {
-      requireShape(logSumExp, Shape.of(queries.shape().dim(1), queries.shape().dim(0)));
-    }
-  }
-
-  private static void requireShape(Tensor tensor, Shape expected) {
-    if (!tensor.shape().equals(expected)) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL, "Attention needs " + expected + " here, not " + tensor.shape() + ".");
-    }
   }
 
   private Heads heads(Tensor tensor) {
@@ -159,21 +124,7 @@ final class CpuAttentionOps implements AttentionOps {
       @Nullable Tensor logSumExp,
       List<Tensor> partialOuts,
       List<Tensor> partialLogSumExps) {
-    if (partialOuts.isEmpty() || partialOuts.size() != partialLogSumExps.size()) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          partialOuts.size()
-              + " partial outputs and "
-              + partialLogSumExps.size()
-              + " log-sum-exps cannot be merged.");
-    }
-    for (Tensor part : partialOuts) {
-      requireShape(part, out.shape());
-    }
-    for (Tensor sums : partialLogSumExps) {
-      requireSums(sums, out);
-    }
-    requireSums(logSumExp, out);
+    Arguments.requireMergePartial(out, logSumExp, partialOuts, partialLogSumExps);
     Rows to = memory.floats(out);
     Rows toSums = logSumExp == null ? null : memory.floats(logSumExp);
     List<Rows> from = partialOuts.stream().map(memory::floats).toList();
@@ -244,28 +195,11 @@ final class CpuAttentionOps implements AttentionOps {
       int fromToken,
       int toToken,
       HeadReduction reduction) {
+    Arguments.requireAttentionMass(
+        mass, queries, logSumExp, sequence, windowQueries, fromToken, toToken, reduction);
     Rows to = memory.floats(mass).gapless("mass");
     List<AttentionGroup> groups = groups(null, logSumExp, queries, scale, sequence);
     int group = groups.getFirst().group();
-    long rows = reduction == HeadReduction.NONE ? (long) groups.size() * group : groups.size();
-    if (windowQueries < 1
-        || windowQueries > sequence.rows()
-        || to.count() != rows
-        || to.length() != toToken - fromToken) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "The attention of "
-              + windowQueries
-              + " of "
-              + sequence.rows()
-              + " queries to the tokens ["
-              + fromToken
-              + ", "
-              + toToken
-              + ") does not fit "
-              + mass.shape()
-              + ".");
-    }
     kernels.alone(
         () ->
             kernels.massAttention.sum(

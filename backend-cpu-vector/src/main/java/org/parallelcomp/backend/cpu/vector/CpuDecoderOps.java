@@ -1,6 +1,7 @@
 package org.parallelcomp.backend.cpu.vector;
 
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.Arguments;
 import org.parallelcomp.api.backend.AttentionBlock;
 import org.parallelcomp.api.backend.DecoderOps;
 import org.parallelcomp.api.backend.FeedForwardBlock;
@@ -36,10 +37,10 @@ final class CpuDecoderOps implements DecoderOps {
 
   @Override
   public void embed(Tensor out, Tensor table, Tensor tokenIds) {
+    Arguments.requireEmbed(out, table, tokenIds);
     WeightMatrix matrix = kernels.matrix(table);
     Rows to = memory.floats(out);
     int[] ids = memory.ints(tokenIds).toInts();
-    requireShape(to.count() == ids.length && to.length() == matrix.columns(), "embed", out, table);
     for (int id : ids) {
       requireToken(id, matrix.rows());
     }
@@ -62,17 +63,10 @@ final class CpuDecoderOps implements DecoderOps {
   }
 
   private void linear(Tensor out, Tensor weight, @Nullable Tensor bias, Tensor in, Mode mode) {
+    Arguments.requireLinear(out, weight, bias, in);
     WeightMatrix matrix = kernels.matrix(weight);
     Rows from = memory.floats(in).gapless("the input");
     Rows to = memory.floats(out).gapless("the output");
-    requireShape(
-        from.count() == to.count()
-            && from.length() == matrix.columns()
-            && to.length() == matrix.rows()
-            && (bias == null || bias.shape().elements() == matrix.rows()),
-        "linear",
-        out,
-        weight);
     int rows = Math.toIntExact(from.count());
     if (rows <= VectorMatmul.MOST_ROWS) {
       VectorMatmul.multiply(
@@ -107,15 +101,11 @@ final class CpuDecoderOps implements DecoderOps {
 
   @Override
   public void rmsNorm(Tensor out, Tensor in, Tensor weight, float epsilon) {
+    Arguments.requireRmsNorm(out, in, weight);
     Rows from = memory.floats(in);
     Rows to = memory.floats(out);
     float[] factors = memory.numbers(weight);
     int dim = from.length();
-    requireShape(
-        to.count() == from.count() && to.length() == dim && factors.length == dim,
-        "rmsNorm",
-        out,
-        weight);
     kernels.alone(
         () ->
             kernels.forRows(
@@ -132,15 +122,11 @@ final class CpuDecoderOps implements DecoderOps {
 
   @Override
   public void rope(Tensor inOut, Tensor positions, Rope rope) {
+    Arguments.requireRope(inOut, positions, rope);
     Rows rows = memory.floats(inOut);
     int[] ofToken = memory.ints(positions).toInts();
     RopeTable table = RopeTable.of(memory, rope);
     int heads = inOut.shape().intDim(1);
-    requireShape(
-        ofToken.length == inOut.shape().dim(0) && table.dims() <= rows.length(),
-        "rope",
-        inOut,
-        positions);
     kernels.alone(
         () ->
             kernels.forRows(
@@ -167,16 +153,17 @@ final class CpuDecoderOps implements DecoderOps {
 
   @Override
   public void swiGlu(Tensor out, Tensor gate, Tensor up) {
-    combine("swiGlu", out, gate, up, Elementwise::swiGlu);
+    Arguments.requireSwiGlu(out, gate, up);
+    combine(out, gate, up, Elementwise::swiGlu);
   }
 
   @Override
   public void add(Tensor inOut, Tensor term) {
-    combine("add", inOut, inOut, term, Elementwise::add);
+    Arguments.requireAdd(inOut, term);
+    combine(inOut, inOut, term, Elementwise::add);
   }
 
-  private void combine(String name, Tensor out, Tensor a, Tensor b, Combination combination) {
-    requireShape(out.shape().equals(a.shape()) && a.shape().equals(b.shape()), name, out, b);
+  private void combine(Tensor out, Tensor a, Tensor b, Combination combination) {
     Rows to = memory.floats(out);
     Rows rowsA = memory.floats(a);
     Rows rowsB = memory.floats(b);
@@ -201,14 +188,10 @@ final class CpuDecoderOps implements DecoderOps {
 
   @Override
   public void tokenLogLikelihood(Tensor out, Tensor logits, Tensor targets) {
+    Arguments.requireTokenLogLikelihood(out, logits, targets);
     Rows in = memory.floats(logits);
     Rows to = memory.floats(out);
     int[] ids = memory.ints(targets).toInts();
-    requireShape(
-        ids.length == in.count() && out.shape().elements() == ids.length,
-        "tokenLogLikelihood",
-        out,
-        logits);
     for (int id : ids) {
       requireToken(id, in.length());
     }
@@ -262,9 +245,9 @@ final class CpuDecoderOps implements DecoderOps {
               Math.toIntExact(in.count()),
               kernels.workers(),
               kernels.vectorScratch,
-              product(flat(queries), block.query(), block.queryBias()),
-              product(flat(keys), block.key(), block.keyBias()),
-              product(flat(values), block.value(), block.valueBias()));
+              product(flat(queries), block.query(), block.queryBias(), normed),
+              product(flat(keys), block.key(), block.keyBias(), normed),
+              product(flat(values), block.value(), block.valueBias(), normed));
           if (block.queryNorm() != null) {
             rmsNorm(queries, queries, block.queryNorm(), block.epsilon());
           }
@@ -276,10 +259,11 @@ final class CpuDecoderOps implements DecoderOps {
         });
   }
 
-  private VectorMatmul.Product product(Tensor out, Tensor weight, @Nullable Tensor bias) {
+  private VectorMatmul.Product product(
+      Tensor out, Tensor weight, @Nullable Tensor bias, Tensor in) {
+    Arguments.requireLinear(out, weight, bias, in);
     Rows to = memory.floats(out).gapless("the output");
     WeightMatrix matrix = kernels.matrix(weight);
-    requireShape(to.length() == matrix.rows(), "attentionInput", out, weight);
     return new VectorMatmul.Product(
         matrix, kernels.vector(bias), to.storage(), to.byteOf(0), rowStride(to), Mode.OVERWRITE);
   }
@@ -348,14 +332,6 @@ final class CpuDecoderOps implements DecoderOps {
       throw new InferenceException(
           ErrorCode.INTERNAL,
           "The token id " + id + " is outside of the vocabulary of " + vocab + ".");
-    }
-  }
-
-  private static void requireShape(boolean fits, String operation, Tensor a, Tensor b) {
-    if (!fits) {
-      throw new InferenceException(
-          ErrorCode.INTERNAL,
-          "The shapes " + a.shape() + " and " + b.shape() + " do not fit for " + operation + ".");
     }
   }
 }
