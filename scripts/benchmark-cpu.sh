@@ -1,8 +1,9 @@
 #!/bin/sh
 # Measures the CPU backend beside natively built llama.cpp in one sitting, pair by pair, and prints Markdown.
 #   scripts/benchmark-cpu.sh >docs/performance-cpu-figures.md
-# Environment: ROUNDS (3) how often each pair is repeated; REFERENCE folder of needle-6m with training/reference.py, and
-# PYTHON with torch, to time the PyTorch reference too (left out where they are not given).
+# Environment: ROUNDS (3) how often each pair is repeated; ONLY=decode for decoding SmolLM2 alone, in minutes; REFERENCE folder
+# of needle-6m with training/reference.py, and PYTHON with torch, to time the PyTorch reference too (left out where they are
+# not given).
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -38,6 +39,17 @@ mine() { ours org.parallelcomp.it.DecoderBenchmark "$@" | sed 's/^| /| ours, /';
 
 echo "Measured $(date -u +%Y-%m-%d) on $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores, $("$java" -version 2>&1 | head -n 1)."
 echo
+if [ "${ONLY:-}" = decode ]; then
+  echo "| engine and model | test | | | |"
+  echo "| --- | --- | --- | --- | --- |"
+  round=1
+  while [ "$round" -le "$rounds" ]; do
+    mine "$smollm2" 0 64 5
+    theirs "$smollm2" 0 64
+    round=$((round + 1))
+  done
+  exit
+fi
 echo "## Kernels, share of the cores' own F32 FMA peak (register-only loop in the same process)"
 echo
 ours org.parallelcomp.backend.cpu.vector.KernelBenchmark

@@ -29,11 +29,10 @@ import org.parallelcomp.api.tensor.DType;
  * from its stored form.
  *
  * <p>Activations stay floats. With one row of x the common formats are unpacked in registers. Two
- * rows of W that lie half a task apart go together: they share the loads of x, and while the one
- * waits for a page of memory whose reading the processor has not foreseen, the other has its next
- * one foreseen (measured: 6.1 GB/s per core, 5.2 one after the other; neighbouring rows share their
- * pages, and were slower than that). Otherwise four rows of W are unpacked into a scratch that
- * stays in the first-level cache, and used for all rows of x.
+ * rows of W that lie half a task apart go together: they share the loads of x, and probably one
+ * waits for memory while the other's is at hand (measured: 6.1 GB/s per core, 5.2 one after the
+ * other; neighbouring rows were slower than that). Otherwise four rows of W are unpacked into a
+ * scratch that stays in the first-level cache, and used for all rows of x.
  *
  * <p>The kernels are small on purpose. C2 stops inlining after 18,000 nodes of its graph, without a
  * word; with four rows in one method that limit was passed, and the vectors were boxed.
