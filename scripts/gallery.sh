@@ -15,7 +15,8 @@ evaluate() {
   # The cases are in the JSON file too; beside it they would only be there to go on with.
   rm "$out/$kind.cases.jsonl"
 }
-evaluate needle --plan parallelcomp --plan streaming-llm --lengths 2K,4K,8K,16K --depths 0,25,50,75,100
+evaluate needle --plan parallelcomp --plan streaming-llm --lengths 4K,8K,16K,32K,64K,128K --depths 0,25,50,75,100
+evaluate retrieval --plan parallelcomp --plan parallelcomp-reread --plan parallelcomp-adaptive --lengths 4K,16K --samples 2
 evaluate ppl --lengths 1K,2K,4K,8K --samples 2 --scored-tokens 48
 evaluate compare --kv-bytes 1M --lengths 4K --samples 2 --tasks number,fact,two
 scripts/insert-tables.sh "$out/README.md" "$out"
