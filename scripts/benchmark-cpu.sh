@@ -36,30 +36,7 @@ for line in sys.stdin:
     print("| llama.cpp -fa %d, %s | %s | median %.1f | best %.1f | of %d |" % row)'
 }
 mine() { ours org.parallelcomp.it.DecoderBenchmark "$@" | sed 's/^| /| ours, /'; }
-
-echo "Measured $(date -u +%Y-%m-%d) on $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores, $("$java" -version 2>&1 | head -n 1)."
-echo
-if [ "${ONLY:-}" = decode ]; then
-  echo "| engine and model | test | | | |"
-  echo "| --- | --- | --- | --- | --- |"
-  round=1
-  while [ "$round" -le "$rounds" ]; do
-    mine "$smollm2" 0 64 5
-    theirs "$smollm2" 0 64
-    round=$((round + 1))
-  done
-  exit
-fi
-echo "## Kernels, share of the cores' own F32 FMA peak (register-only loop in the same process)"
-echo
-ours org.parallelcomp.backend.cpu.vector.KernelBenchmark
-echo
-echo "## Prefill and decode, tokens per second"
-echo
-echo "| engine and model | test | | | |"
-echo "| --- | --- | --- | --- | --- |"
-round=1
-while [ "$round" -le "$rounds" ]; do
+whole_round() {
   mine "$needle_q8" 1920 0 5
   theirs "$needle" 1920 0
   theirs "$needle_q8" 1920 0
@@ -68,8 +45,34 @@ while [ "$round" -le "$rounds" ]; do
     theirs "$peers/SmolLM2-135M-Instruct.$type.gguf" 2048 64
   done
   theirs "$smollm2" 2048 64
-  round=$((round + 1))
-done
+}
+decode_round() {
+  mine "$smollm2" 0 64 5
+  theirs "$smollm2" 0 64
+}
+speed() { # which round
+  echo "| engine and model | test | | | |"
+  echo "| --- | --- | --- | --- | --- |"
+  round=1
+  while [ "$round" -le "$rounds" ]; do
+    "$1"
+    round=$((round + 1))
+  done
+}
+
+echo "Measured $(date -u +%Y-%m-%d) on $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores, $("$java" -version 2>&1 | head -n 1)."
+echo
+if [ "${ONLY:-}" = decode ]; then
+  speed decode_round
+  exit
+fi
+echo "## Kernels, share of the cores' own F32 FMA peak (register-only loop in the same process)"
+echo
+ours org.parallelcomp.backend.cpu.vector.KernelBenchmark
+echo
+echo "## Prefill and decode, tokens per second"
+echo
+speed whole_round
 echo
 echo "## ask, whole process, cold, by length"
 echo
