@@ -97,10 +97,15 @@ final class EvalOptions {
   }
 
   int engines() {
+    requireSome(engines);
+    return engines;
+  }
+
+  /** Refuses a number of engines that is none. */
+  static void requireSome(int engines) {
     if (engines < 1) {
       throw refusal("There must be at least 1 engine, not " + engines + ".");
     }
-    return engines;
   }
 
   boolean pictures() {

@@ -67,11 +67,7 @@ final class ModelOptions {
   private @Nullable Integer threads;
 
   EngineConfig config(EngineAccess engine) {
-    if (threads != null && threads < 1) {
-      throw new InferenceException(
-          ErrorCode.INVALID_ARGUMENT,
-          "The number of threads must be at least 1, not " + threads + ".");
-    }
+    requireSome(threads);
     var options = new LinkedHashMap<>(backendOptions);
     String chosen = backend;
     chosen = forOnnx("--onnx-provider", "provider", onnxProvider, chosen, options);
@@ -84,6 +80,15 @@ final class ModelOptions {
       config = config.withBackend(chosen);
     }
     return threads == null ? config : config.withThreads(threads);
+  }
+
+  /** Refuses a number of threads, if one was given, that is none. */
+  static void requireSome(@Nullable Integer threads) {
+    if (threads != null && threads < 1) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          "The number of threads must be at least 1, not " + threads + ".");
+    }
   }
 
   /** Adds an option that only the ONNX backend has; returns the backend that is then meant. */

@@ -169,7 +169,8 @@ final class ParallelComp {
     return Names.nearest(name, candidates.toList());
   }
 
-  private int fail(Throwable failure) {
+  /** Says in one sentence what went wrong, and returns the exit status for it. */
+  int fail(Throwable failure) {
     if (verbose || "1".equals(System.getenv("PARALLELCOMP_DEBUG"))) {
       failure.printStackTrace(streams.err());
     }

@@ -39,12 +39,15 @@ public record Difference(String where, String what, String before, String now) {
   }
 
   /**
-   * Returns in which cases two results of the same specification differ; times are not compared.
+   * Returns in which cases two results of the same specification differ; times are not compared,
+   * and bytes only where {@link Environment#computesLike} says so: each backend has its own type of
+   * keys and values.
    *
    * @param tolerance largest relative difference of perplexities' and divergences' nats that counts
    *     as none, and largest difference of an attention's share
    */
   public static List<Difference> ofCases(EvalResult before, EvalResult now, double tolerance) {
+    boolean alike = before.environment().computesLike(now.environment());
     Map<String, CaseResult> again = new HashMap<>();
     now.cases().forEach(result -> again.put(result.key(), result));
     List<Difference> all = new ArrayList<>();
@@ -60,7 +63,9 @@ public record Difference(String where, String what, String before, String now) {
       add(all, was.key(), "finish", was.finish(), is.finish());
       add(all, was.key(), "tokens of the text", was.textTokens(), is.textTokens());
       add(all, was.key(), "kept chunks", was.keptChunks(), is.keptChunks());
-      add(all, was.key(), "kept bytes", was.keptBytes(), is.keptBytes());
+      if (alike) {
+        add(all, was.key(), "kept bytes", was.keptBytes(), is.keptBytes());
+      }
       addNear(all, was.key(), "nats", was.nats(), is.nats(), tolerance);
       addNear(all, was.key(), "divergence", was.divergence(), is.divergence(), tolerance);
       addAttention(all, was, is, tolerance);

@@ -81,6 +81,14 @@ public record Environment(
   }
 
   /**
+   * Returns whether both compute in the same way, so that even bytes and the last digits can be
+   * compared: the same backend with the same options.
+   */
+  public boolean computesLike(Environment other) {
+    return backend.equals(other.backend) && backendOptions.equals(other.backendOptions);
+  }
+
+  /**
    * Returns a configuration that opens a model on the same backend.
    *
    * @param file where the model lies now

@@ -35,6 +35,21 @@ class ResultFilesTest {
       @Nullable Double score,
       @Nullable String error,
       @Nullable List<LayerAttention> attention) {
+    return keeping(1000, method, tokens, depth, score, error, attention);
+  }
+
+  private static CaseResult keeping(long bytes) {
+    return keeping(bytes, "a", 4096, 0, 1.0, null, null);
+  }
+
+  private static CaseResult keeping(
+      long bytes,
+      String method,
+      int tokens,
+      double depth,
+      @Nullable Double score,
+      @Nullable String error,
+      @Nullable List<LayerAttention> attention) {
     return new CaseResult(
         method + tokens + depth + score,
         method,
@@ -52,7 +67,7 @@ class ResultFilesTest {
         tokens,
         8,
         1,
-        1000,
+        bytes,
         4000,
         0.5,
         0.3,
@@ -87,6 +102,11 @@ class ResultFilesTest {
   }
 
   private static EvalResult result(EvalSpec.Kind kind, List<String> methods, List<CaseResult> all) {
+    return result(kind, methods, all, "cpu-vector");
+  }
+
+  private static EvalResult result(
+      EvalSpec.Kind kind, List<String> methods, List<CaseResult> all, String backend) {
     var spec =
         new EvalSpec(
             kind,
@@ -115,7 +135,7 @@ class ResultFilesTest {
             "cd",
             List.of(2),
             2048,
-            "cpu-vector",
+            backend,
             "processor",
             2,
             Map.of(),
@@ -233,6 +253,21 @@ class ResultFilesTest {
     assertEquals(
         List.of("layers and stages observed"),
         Difference.ofCases(was, unseen, 1).stream().map(Difference::what).toList());
+  }
+
+  /** Another backend holds keys and values in another type. */
+  @Test
+  void bytesAreComparedOnTheSameBackendOnly() {
+    List<CaseResult> before = List.of(keeping(1000));
+    List<CaseResult> now = List.of(keeping(500));
+    EvalResult here = result(EvalSpec.Kind.NEEDLE, List.of("a"), before);
+    assertEquals(
+        List.of("kept bytes"),
+        Difference.ofCases(here, result(EvalSpec.Kind.NEEDLE, List.of("a"), now), 0).stream()
+            .map(Difference::what)
+            .toList());
+    EvalResult there = result(EvalSpec.Kind.NEEDLE, List.of("a"), now, "cuda-ffm");
+    assertEquals(List.of(), Difference.ofCases(here, there, 0));
   }
 
   @Test

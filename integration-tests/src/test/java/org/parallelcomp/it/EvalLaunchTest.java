@@ -11,6 +11,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.parallelcomp.it.Command.Outcome;
+import org.parallelcomp.models.needle6m.Needle6m;
 
 /** The evaluations as they are shipped: files on disk, and what 'rerun' makes of them. */
 @Tag("packaged")
@@ -51,8 +52,55 @@ class EvalLaunchTest {
     assertTrue(!tampered.equals(text), text);
     Files.writeString(result, tampered);
     Outcome different = Command.onModulePath(JAVA, "eval", "rerun", result.toString());
-    assertTrue(different.out().endsWith("1 of 4 cases differ.\n"), different.out());
+    assertTrue(different.out().endsWith("1 of 4 cases differ: score in 1.\n"), different.out());
     assertEquals(1, different.status());
+  }
+
+  /** Options of another backend are not handed on, and its bytes not compared. */
+  @Test
+  void aResultOfAnotherBackendAndAnotherPlaceIsRepeated() throws IOException {
+    Outcome run =
+        Command.onModulePath(
+            JAVA,
+            "eval",
+            "needle",
+            "--lengths=1K",
+            "--depths=100",
+            "--out=" + folder,
+            "--no-times",
+            "--no-pictures");
+    assertEquals(0, run.status(), run.err());
+    Path result = folder.resolve("needle.json");
+    String elsewhere =
+        Files.readString(result)
+            .replaceFirst("\"path\" : \"bundled\"", "\"path\" : \"/nowhere/model.gguf\"")
+            .replaceFirst("\"backend\" : \"[^\"]*\"", "\"backend\" : \"elsewhere\"")
+            .replaceFirst("\"backendOptions\" : \\{ *}", "\"backendOptions\" : {\"tiles\": \"9\"}")
+            .replaceFirst(
+                "\"keptBytes\" : [0-9]+,\\s*\"fullBytes\"", "\"keptBytes\" : 7, \"fullBytes\"");
+    Path moved = Files.writeString(folder.resolve("moved.json"), elsewhere);
+
+    Outcome lost = Command.onModulePath(JAVA, "eval", "rerun", "--backend=cpu-vector", moved + "");
+    assertEquals(2, lost.status());
+    assertTrue(lost.err().contains("'/nowhere/model.gguf', which is not there"), lost.err());
+
+    Outcome both =
+        Command.onModulePath(
+            JAVA,
+            "eval",
+            "rerun",
+            "--backend=cpu-vector",
+            "--model=" + Needle6m.path(),
+            moved.toString(),
+            folder.resolve("none.json").toString(),
+            result.toString());
+    assertEquals(2, both.status(), "one file is not there");
+    assertTrue(both.err().contains("none.json"), both.err());
+    assertEquals(
+        2, both.out().lines().filter("All 1 cases are as they were."::equals).count(), both.out());
+    assertTrue(both.out().contains("another backend: \"elsewhere\" was"), both.out());
+    assertEquals(
+        1, both.out().lines().filter(line -> line.startsWith("Compared were")).count(), both.out());
   }
 
   @Test
