@@ -29,7 +29,7 @@ import org.parallelcomp.backend.cuda.ffi.CudaStream;
  * program, not a test.
  *
  * <pre>
- * DeviceBenchmark [chunks]
+ * DeviceBenchmark [chunks] [tokens of a chunk]
  * </pre>
  */
 public final class DeviceBenchmark implements AutoCloseable {
@@ -40,7 +40,6 @@ public final class DeviceBenchmark implements AutoCloseable {
   private static final int HIDDEN = 4096;
   private static final int FEED_FORWARD = 14336;
   private static final int VOCAB = 128256;
-  private static final int CHUNK = 8192;
   private static final int WINDOW = 64;
   private static final int KEPT = 768;
   private static final float SCALE = (float) (1 / Math.sqrt(HEAD_DIM));
@@ -48,6 +47,7 @@ public final class DeviceBenchmark implements AutoCloseable {
   /** Elements between the beginnings of neighbouring rows in the source of random numbers. */
   private static final int SHIFT = 257;
 
+  private final int chunkTokens;
   private final CudaBackend backend;
   private final MemoryScope model;
   private final CudaTensor randomNumbers;
@@ -61,7 +61,8 @@ public final class DeviceBenchmark implements AutoCloseable {
   private final List<Mark> marks = new ArrayList<>();
   private boolean profiling;
 
-  private DeviceBenchmark() {
+  private DeviceBenchmark(int chunkTokens) {
+    this.chunkTokens = chunkTokens;
     this.backend = (CudaBackend) new CudaBackendProvider().open(new BackendConfig(1, Map.of()));
     this.model = backend.openScope("model");
     float[] numbers = new float[SHIFT * VOCAB + 2 * FEED_FORWARD];
@@ -99,7 +100,7 @@ public final class DeviceBenchmark implements AutoCloseable {
       }
       backend.runtime().stream().synchronize();
     }
-    this.rope = rope(2 * CHUNK + KEPT);
+    this.rope = rope(2 * chunkTokens + KEPT);
   }
 
   private Tensor weights(int rows, int columns) {
@@ -252,8 +253,8 @@ public final class DeviceBenchmark implements AutoCloseable {
   private void oneChunk() {
     try (MemoryScope scope = backend.openScope("chunk");
         Scratch scratch = new Scratch(scope)) {
-      List<KvLayer> caches = caches(scope, CHUNK);
-      int[] ids = ids(CHUNK);
+      List<KvLayer> caches = caches(scope, chunkTokens);
+      int[] ids = ids(chunkTokens);
       double[] seconds = new double[5];
       for (int round = -1; round < seconds.length; round++) {
         forget(caches);
@@ -266,8 +267,8 @@ public final class DeviceBenchmark implements AutoCloseable {
         }
       }
       Arrays.sort(seconds);
-      print("prefill_8192_s", seconds[2]);
-      print("prefill_8192_tok_per_s", CHUNK / seconds[2]);
+      print("prefill_" + chunkTokens + "_s", seconds[2]);
+      print("prefill_" + chunkTokens + "_tok_per_s", chunkTokens / seconds[2]);
       forget(caches);
       profiling = true;
       forward(ids, 0, 1, caches, scratch, false, (l, q, s, a) -> {});
@@ -281,7 +282,7 @@ public final class DeviceBenchmark implements AutoCloseable {
     backend.runtime().context().resetPeak();
     try (MemoryScope scope = backend.openScope("request");
         Scratch scratch = new Scratch(scope)) {
-      List<KvLayer> uncut = caches(scope, CHUNK);
+      List<KvLayer> uncut = caches(scope, chunkTokens);
       List<KvLayer> kept = caches(scope, chunks * KEPT + 512);
       Tensor likelihoods = scope.allocate(DType.F32, Shape.of(WINDOW));
       int[] target = ids(WINDOW);
@@ -294,7 +295,7 @@ public final class DeviceBenchmark implements AutoCloseable {
         forget(uncut);
         Tensor logits =
             forward(
-                ids(CHUNK),
+                ids(chunkTokens),
                 0,
                 WINDOW,
                 uncut,
@@ -308,7 +309,7 @@ public final class DeviceBenchmark implements AutoCloseable {
       backend.runtime().stream().synchronize();
       double seconds = (System.nanoTime() - start) * 1e-9;
       print("chunks_" + chunks + "_s", seconds);
-      print("chunks_" + chunks + "_tok_per_s", chunks * CHUNK / seconds);
+      print("chunks_" + chunks + "_tok_per_s", chunks * chunkTokens / seconds);
       print(
           "chunks_" + chunks + "_peak_gib",
           backend.runtime().context().peakBytes() / (double) (1 << 30));
@@ -318,7 +319,7 @@ public final class DeviceBenchmark implements AutoCloseable {
       try (MemoryScope spare = backend.openScope("spare")) {
         List<KvLayer> spared = caches(spare, KEPT);
         forward(
-            ids(CHUNK),
+            ids(chunkTokens),
             0,
             WINDOW,
             uncut,
@@ -334,13 +335,13 @@ public final class DeviceBenchmark implements AutoCloseable {
     // The same without evidence and eviction: the difference is what policies cost.
     try (MemoryScope scope = backend.openScope("plain");
         Scratch scratch = new Scratch(scope)) {
-      List<KvLayer> uncut = caches(scope, CHUNK);
+      List<KvLayer> uncut = caches(scope, chunkTokens);
       for (int round = 0; round < 2; round++) {
         backend.runtime().stream().synchronize();
         long start = System.nanoTime();
         for (int chunk = 0; chunk < Math.min(4, chunks); chunk++) {
           forget(uncut);
-          forward(ids(CHUNK), 0, WINDOW, uncut, scratch, true, (l, q, s, a) -> {});
+          forward(ids(chunkTokens), 0, WINDOW, uncut, scratch, true, (l, q, s, a) -> {});
         }
         backend.runtime().stream().synchronize();
         if (round == 1) {
@@ -358,7 +359,7 @@ public final class DeviceBenchmark implements AutoCloseable {
       Tensor queries,
       Tensor sums,
       AttendSequence sequence) {
-    int context = CHUNK - WINDOW;
+    int context = chunkTokens - WINDOW;
     try (MemoryScope policy = scope.child("policy")) {
       Tensor mass =
           CudaMemoryScope.of(policy).allocateUndefined(DType.F32, Shape.of(KV_HEADS, context));
@@ -385,7 +386,8 @@ public final class DeviceBenchmark implements AutoCloseable {
         backend.runtime().stream().synchronize();
         start = System.nanoTime();
       }
-      Tensor logits = forward(next, CHUNK + 4 + step, 1, kept, scratch, false, (l, q, s, a) -> {});
+      Tensor logits =
+          forward(next, chunkTokens + 4 + step, 1, kept, scratch, false, (l, q, s, a) -> {});
       try (MemoryScope scope = backend.openScope("step")) {
         next = backend.host().copyToHostInts(backend.tensorOps(scope).argMax(logits));
       }
@@ -394,7 +396,7 @@ public final class DeviceBenchmark implements AutoCloseable {
     print("decode_over_" + chunks * KEPT + "_tok_per_s", steps / seconds);
     decodeOnDevice(scratch, kept, steps);
     profiling = true;
-    forward(next, CHUNK + 4 + steps, 1, kept, scratch, false, (l, q, s, a) -> {});
+    forward(next, chunkTokens + 4 + steps, 1, kept, scratch, false, (l, q, s, a) -> {});
     printProfile("decode");
     profiling = false;
   }
@@ -422,13 +424,13 @@ public final class DeviceBenchmark implements AutoCloseable {
     for (int round = 0; round < 3; round++) {
       for (KvLayer layer : uncut) {
         for (int head = 0; head < KV_HEADS; head++) {
-          layer.setTokens(head, CHUNK - tokens);
+          layer.setTokens(head, chunkTokens - tokens);
         }
       }
       backend.runtime().stream().synchronize();
       profiling = round == 2;
       long start = System.nanoTime();
-      forward(ids, CHUNK - tokens, tokens, uncut, scratch, true, (l, q, s, a) -> {});
+      forward(ids, chunkTokens - tokens, tokens, uncut, scratch, true, (l, q, s, a) -> {});
       backend.runtime().stream().synchronize();
       if (round == 1) {
         print("question_s", (System.nanoTime() - start) * 1e-9);
@@ -450,7 +452,8 @@ public final class DeviceBenchmark implements AutoCloseable {
   /** Runs all measurements. */
   public static void main(String[] arguments) {
     int chunks = arguments.length == 0 ? 16 : Integer.parseInt(arguments[0]);
-    try (DeviceBenchmark benchmark = new DeviceBenchmark()) {
+    int chunkTokens = arguments.length < 2 ? 8192 : Integer.parseInt(arguments[1]);
+    try (DeviceBenchmark benchmark = new DeviceBenchmark(chunkTokens)) {
       benchmark.oneChunk();
       benchmark.chunks(chunks);
     }
