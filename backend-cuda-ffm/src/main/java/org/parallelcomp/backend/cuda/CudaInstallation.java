@@ -80,9 +80,9 @@ final class CudaInstallation {
             missing(
                 library,
                 report,
-                "install CUDA 12 or 13 and set CUDA_HOME, or add the redist artifacts of"
-                    + " org.bytedeco:cuda (of CUDA 13: cuda-redist) to the class path, or name a"
-                    + " folder by -Dparallelcomp.cuda.path"));
+                "install CUDA 12 or 13 and set CUDA_HOME, or add"
+                    + " org.bytedeco:cuda:12.6-9.5-1.5.11:linux-x86_64-redist, which has all of"
+                    + " them, to the class path, or name a folder by -Dparallelcomp.cuda.path"));
       }
     }
     if (report.loaded(Library.CUDNN).isPresent()) {

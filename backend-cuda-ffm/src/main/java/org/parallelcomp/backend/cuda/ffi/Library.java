@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
+import java.util.Optional;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.backend.cuda.bindings.CublasLt;
@@ -32,6 +33,11 @@ public enum Library {
   },
   /** The compiler of the kernels. */
   NVRTC("NVRTC", List.of("libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so")) {
+    @Override
+    Optional<String> companions() {
+      return Optional.of("libnvrtc-builtins.so");
+    }
+
     @Override
     String text(int status) {
       return Nvrtc.nvrtcGetErrorString(status).getString(0) + " (" + status + ")";
@@ -96,6 +102,11 @@ public enum Library {
   /** Returns the file names to look for, the newest version first. */
   List<String> fileNames() {
     return fileNames;
+  }
+
+  /** Returns how the names of files begin that the library opens by itself, by name alone. */
+  Optional<String> companions() {
+    return Optional.empty();
   }
 
   /** Returns a status' name and meaning in the library's own words. */

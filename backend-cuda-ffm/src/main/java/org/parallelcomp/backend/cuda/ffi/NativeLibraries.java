@@ -1,6 +1,7 @@
 package org.parallelcomp.backend.cuda.ffi;
 
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -79,7 +80,7 @@ public final class NativeLibraries {
               ? openByName(library, place, refusals)
               : openInFolders(library, place, refusals);
       if (file.isPresent()) {
-        return Optional.of(register(file.get(), place.name()));
+        return Optional.of(register(library, file.get(), place.name(), refusals));
       }
     }
     if (library == Library.DRIVER || search.property() != null) {
@@ -139,7 +140,8 @@ public final class NativeLibraries {
         return Optional.empty();
       }
       return switch (loader.open(file.get().toString())) {
-        case DynamicLoader.Outcome.Opened opened -> Optional.of(register(opened.file(), place));
+        case DynamicLoader.Outcome.Opened opened ->
+            Optional.of(register(library, opened.file(), place, refusals));
         case DynamicLoader.Outcome.Refused refused -> {
           refusals.add(place + ": " + refused.text());
           yield Optional.empty();
@@ -152,8 +154,31 @@ public final class NativeLibraries {
   }
 
   /** Makes the library's symbols visible to the bindings; the system's loader has it open. */
-  private static Loaded register(Path file, String place) {
+  private Loaded register(Library library, Path file, String place, List<String> refusals) {
+    openCompanions(library, file, place, refusals);
     System.load(file.toAbsolutePath().toString());
     return new Loaded(file, place);
+  }
+
+  /**
+   * Opens the files beside a library that it opens by their names alone when they are needed: the
+   * loader finds what is open already, wherever it lies. NVRTC of CUDA 12 does not say that its own
+   * folder should be looked in.
+   */
+  private void openCompanions(Library library, Path file, String place, List<String> refusals) {
+    Optional<String> prefix = library.companions();
+    if (prefix.isEmpty()) {
+      return;
+    }
+    try (DirectoryStream<Path> companions =
+        Files.newDirectoryStream(file.toAbsolutePath().getParent(), prefix.get() + "*")) {
+      for (Path companion : companions) {
+        if (loader.open(companion.toString()) instanceof DynamicLoader.Outcome.Refused refused) {
+          refusals.add(place + ": " + refused.text());
+        }
+      }
+    } catch (IOException e) {
+      refusals.add(place + ": what lies beside " + file + " cannot be listed: " + e);
+    }
   }
 }

@@ -14,9 +14,9 @@ import java.util.jar.JarFile;
 
 /**
  * NVIDIA's libraries as {@code org.bytedeco:cuda} packs them for Maven: files in a jar, which
- * become files in the cache folder when they are first asked for. Up to CUDA 12 they are jars of
- * {@code cuda} with a classifier that ends with redist; {@code cuda-redist} of CUDA 13 has NVRTC in
- * the same folder, but neither cuBLASLt nor cuDNN.
+ * become files in the cache folder when they are first asked for. {@code
+ * cuda:12.6-9.5-1.5.11:linux-x86_64-redist} (2 GB) has all that is needed; {@code cuda-redist},
+ * which came after it, has NVRTC in the same folder, but neither cuBLASLt nor cuDNN.
  */
 final class RedistArtifact {
   static final String FOLDER = "org/bytedeco/cuda/linux-x86_64/";

@@ -3,6 +3,7 @@ package org.parallelcomp.backend.cuda.ffi;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.net.URL;
@@ -90,6 +91,23 @@ class NativeLibrariesTest {
     assertTrue(said.contains("file too short") || said.contains("ELF"), said);
     String missing = String.join("; ", report.refusals(Library.CUBLAS_LT));
     assertTrue(missing.contains("no libcublasLt.so.13 in [" + named + "]"), missing);
+  }
+
+  @Test
+  void whatTheCompilerOpensByNameIsOpenedFromItsFolder() throws IOException {
+    assumeTrue(
+        new DynamicLoader().open("libdl.so.2") instanceof DynamicLoader.Outcome.Opened,
+        "the system's libraries are of another C library");
+    var anyLibrary = (DynamicLoader.Outcome.Opened) new DynamicLoader().open("libdl.so.2");
+    Path named = folder("named");
+    Path builtins = named.resolve("libnvrtc-builtins.so.12.9");
+    Files.copy(anyLibrary.file(), named.resolve("libnvrtc.so.12"));
+    Files.copy(anyLibrary.file(), builtins);
+    NativeLibraries.Report report =
+        new NativeLibraries(search(named.toString(), Map.of()), redist(new URL[0])).find();
+    assertEquals(
+        named.resolve("libnvrtc.so.12"), report.loaded(Library.NVRTC).orElseThrow().file());
+    assertTrue(Files.readString(Path.of("/proc/self/maps")).contains(builtins.toString()));
   }
 
   @Test
