@@ -16,6 +16,7 @@ import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.evidence.HeadReduction;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.backend.host.AttentionParts;
 import org.parallelcomp.backend.host.HostMemory;
 import org.parallelcomp.backend.host.HostTensor;
 import org.parallelcomp.backend.host.Rows;
@@ -284,55 +285,8 @@ final class OnnxAttentionOps implements AttentionOps {
       List<Tensor> partialOuts,
       List<Tensor> partialLogSumExps) {
     Arguments.requireMergePartial(out, logSumExp, partialOuts, partialLogSumExps);
-    Rows to = memory.floats(out);
-    List<Rows> from = partialOuts.stream().map(memory::floats).toList();
-    List<Rows> fromSums = partialLogSumExps.stream().map(memory::floats).toList();
     int tokens = out.shape().intDim(0);
-    int queryHeads = out.shape().intDim(1);
-    float[] part = new float[to.length()];
-    float[] merged = new float[to.length()];
-    float[] sums = new float[from.size()];
-    for (int token = 0; token < tokens; token++) {
-      for (int head = 0; head < queryHeads; head++) {
-        for (int p = 0; p < sums.length; p++) {
-          fromSums.get(p).readPart(head, token, 1, sums, p);
-        }
-        long row = (long) token * queryHeads + head;
-        sums[0] = mergeRow(from, row, sums, part, merged);
-        to.write(row, merged, 0);
-        if (logSumExp != null) {
-          memory.floats(logSumExp).writePart(head, token, 1, sums, 0);
-        }
-      }
-    }
-  }
-
-  /** Merges one row of the parts, each with its log-sum-exp; returns that of the whole. */
-  private static float mergeRow(
-      List<Rows> parts, long row, float[] sums, float[] part, float[] merged) {
-    Arrays.fill(merged, 0);
-    float max = Float.NEGATIVE_INFINITY;
-    for (float sum : sums) {
-      max = Math.max(max, sum);
-    }
-    if (max == Float.NEGATIVE_INFINITY) {
-      return max;
-    }
-    double total = 0;
-    for (float sum : sums) {
-      total += Math.exp((double) sum - max);
-    }
-    for (int p = 0; p < sums.length; p++) {
-      // A part without keys has the weight zero; what it holds does not matter.
-      if (sums[p] != Float.NEGATIVE_INFINITY) {
-        float weight = (float) (Math.exp((double) sums[p] - max) / total);
-        parts.get(p).read(row, part, 0);
-        for (int i = 0; i < merged.length; i++) {
-          merged[i] += weight * part[i];
-        }
-      }
-    }
-    return (float) (max + Math.log(total));
+    AttentionParts.merge(memory, out, logSumExp, partialOuts, partialLogSumExps, 0, tokens);
   }
 
   @Override
@@ -365,28 +319,8 @@ final class OnnxAttentionOps implements AttentionOps {
           to.write((long) head * group + g, sums, g * length);
         }
       } else {
-        reduce(sums, group, length, reduction);
+        AttentionParts.reduce(sums, group, length, length, reduction);
         to.write(head, sums, 0);
-      }
-    }
-  }
-
-  /** Reduces {@code [group, length]} to its first row. */
-  private static void reduce(float[] sums, int group, int length, HeadReduction reduction) {
-    for (int g = 1; g < group; g++) {
-      for (int k = 0; k < length; k++) {
-        float other = sums[g * length + k];
-        sums[k] =
-            switch (reduction) {
-              case MAX -> Math.max(sums[k], other);
-              case MIN -> Math.min(sums[k], other);
-              case MEAN, NONE -> sums[k] + other;
-            };
-      }
-    }
-    if (reduction == HeadReduction.MEAN) {
-      for (int k = 0; k < length; k++) {
-        sums[k] /= group;
       }
     }
   }

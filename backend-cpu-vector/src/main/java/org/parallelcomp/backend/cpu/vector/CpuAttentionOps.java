@@ -2,7 +2,6 @@ package org.parallelcomp.backend.cpu.vector;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.Arguments;
@@ -16,6 +15,7 @@ import org.parallelcomp.backend.cpu.vector.simd.Heads;
 import org.parallelcomp.backend.cpu.vector.simd.KeyValues;
 import org.parallelcomp.backend.cpu.vector.simd.MassAttention;
 import org.parallelcomp.backend.cpu.vector.simd.TiledAttention;
+import org.parallelcomp.backend.host.AttentionParts;
 import org.parallelcomp.backend.host.HostMemory;
 import org.parallelcomp.backend.host.HostTensor;
 import org.parallelcomp.backend.host.Rows;
@@ -125,63 +125,19 @@ final class CpuAttentionOps implements AttentionOps {
       List<Tensor> partialOuts,
       List<Tensor> partialLogSumExps) {
     Arguments.requireMergePartial(out, logSumExp, partialOuts, partialLogSumExps);
-    Rows to = memory.floats(out);
-    Rows toSums = logSumExp == null ? null : memory.floats(logSumExp);
-    List<Rows> from = partialOuts.stream().map(memory::floats).toList();
-    List<Rows> fromSums = partialLogSumExps.stream().map(memory::floats).toList();
-    int tokens = out.shape().intDim(0);
-    int queryHeads = out.shape().intDim(1);
     kernels.alone(
         () ->
             kernels.forRows(
-                tokens,
-                (first, end, worker) -> {
-                  float[] part = kernels.scratch(worker, 0, to.length());
-                  float[] merged = kernels.scratch(worker, 1, to.length());
-                  float[] sums = kernels.scratch(worker, 2, from.size());
-                  for (long token = first; token < end; token++) {
-                    for (int head = 0; head < queryHeads; head++) {
-                      for (int p = 0; p < from.size(); p++) {
-                        fromSums.get(p).readPart(head, (int) token, 1, sums, p);
-                      }
-                      float total = mergeRow(from, token * queryHeads + head, sums, part, merged);
-                      to.write(token * queryHeads + head, merged, 0);
-                      if (toSums != null) {
-                        sums[0] = total;
-                        toSums.writePart(head, (int) token, 1, sums, 0);
-                      }
-                    }
-                  }
-                }));
-  }
-
-  /** Merges one row of the parts, each with its log-sum-exp; returns that of the whole. */
-  private static float mergeRow(
-      List<Rows> parts, long row, float[] sums, float[] part, float[] merged) {
-    float max = Float.NEGATIVE_INFINITY;
-    for (int p = 0; p < parts.size(); p++) {
-      max = Math.max(max, sums[p]);
-    }
-    int length = parts.getFirst().length();
-    Arrays.fill(merged, 0, length, 0);
-    if (max == Float.NEGATIVE_INFINITY) {
-      return max;
-    }
-    double total = 0;
-    for (int p = 0; p < parts.size(); p++) {
-      total += Math.exp((double) sums[p] - max);
-    }
-    for (int p = 0; p < parts.size(); p++) {
-      // A part without keys has the weight zero; what it holds does not matter.
-      if (sums[p] != Float.NEGATIVE_INFINITY) {
-        float weight = (float) (Math.exp((double) sums[p] - max) / total);
-        parts.get(p).read(row, part, 0);
-        for (int i = 0; i < length; i++) {
-          merged[i] += weight * part[i];
-        }
-      }
-    }
-    return (float) (max + Math.log(total));
+                out.shape().intDim(0),
+                (first, end, worker) ->
+                    AttentionParts.merge(
+                        memory,
+                        out,
+                        logSumExp,
+                        partialOuts,
+                        partialLogSumExps,
+                        (int) first,
+                        (int) end)));
   }
 
   @Override
@@ -215,29 +171,9 @@ final class CpuAttentionOps implements AttentionOps {
                       to.writePart((long) index * group + head, at, keys, sums, from);
                     }
                   } else {
-                    reduce(sums, group, keys, reduction);
+                    AttentionParts.reduce(sums, group, MassAttention.KEYS, keys, reduction);
                     to.writePart(index, at, keys, sums, 0);
                   }
                 }));
-  }
-
-  /** Reduces [group][KEYS] to its first row. */
-  private static void reduce(float[] sums, int group, int keys, HeadReduction reduction) {
-    for (int head = 1; head < group; head++) {
-      int from = head * MassAttention.KEYS;
-      for (int k = 0; k < keys; k++) {
-        sums[k] =
-            switch (reduction) {
-              case MAX -> Math.max(sums[k], sums[from + k]);
-              case MIN -> Math.min(sums[k], sums[from + k]);
-              case MEAN, NONE -> sums[k] + sums[from + k];
-            };
-      }
-    }
-    if (reduction == HeadReduction.MEAN) {
-      for (int k = 0; k < keys; k++) {
-        sums[k] /= group;
-      }
-    }
   }
 }
