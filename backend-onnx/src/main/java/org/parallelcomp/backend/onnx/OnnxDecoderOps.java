@@ -48,9 +48,10 @@ final class OnnxDecoderOps implements DecoderOps {
 
   private record RotationForm(int heads, int headDim, RopeForm rope) {}
 
-  private record LinearForm(boolean bias) {}
+  private record LinearForm(Precision precision, boolean bias) {}
 
   private record InputForm(
+      Precision precision,
       int queryHeads,
       int kvHeads,
       int headDim,
@@ -62,7 +63,7 @@ final class OnnxDecoderOps implements DecoderOps {
       boolean keyNorm,
       float epsilon) {}
 
-  private record OutputForm(boolean bias, float epsilon) {}
+  private record OutputForm(Precision precision, boolean bias, float epsilon) {}
 
   private final Sessions sessions;
   private final HostMemory memory;
@@ -95,12 +96,13 @@ final class OnnxDecoderOps implements DecoderOps {
     forRows(
         in.shape().dim(0),
         (from, to) -> {
-          var form = new LinearForm(bias != null);
+          Precision ofProducts = ofHead(precision(to - from, List.of(matrix)), matrix);
+          var form = new LinearForm(ofProducts, bias != null);
           Supplier<Graph> graph =
               () -> {
                 var g = new Graph("linear");
                 String x = g.input("in", ElementType.FLOAT, 1, "rows", inputDim);
-                String y = new Products(g, precision).multiply(x, matrix);
+                String y = new Products(g, ofProducts).multiply(x, matrix);
                 if (bias != null) {
                   y = g.node("Add", y, g.input("bias", ElementType.FLOAT, outputDim));
                 }
@@ -366,8 +368,10 @@ final class OnnxDecoderOps implements DecoderOps {
         // The runtime wants a rotary table of at least as many positions as there are rows.
         Math.min(ROWS, rope.positions()),
         (from, to) -> {
+          Precision ofProducts = precision(to - from, weights);
           var form =
               new InputForm(
+                  ofProducts,
                   queryHeads,
                   kvHeads,
                   headDim,
@@ -381,7 +385,7 @@ final class OnnxDecoderOps implements DecoderOps {
           Supplier<Graph> graph =
               () -> {
                 var g = new Graph("attention-input");
-                var products = new Products(g, precision);
+                var products = new Products(g, ofProducts);
                 String x = g.input("hidden", ElementType.FLOAT, 1, "rows", hiddenDim);
                 String normed =
                     norm(g, x, g.input("norm", ElementType.FLOAT, hiddenDim), block.epsilon());
@@ -478,11 +482,12 @@ final class OnnxDecoderOps implements DecoderOps {
     forRows(
         hidden.shape().dim(0),
         (from, to) -> {
-          var form = new OutputForm(bias != null, feedForward.epsilon());
+          Precision ofProducts = precision(to - from, List.of(output, gate, up, down));
+          var form = new OutputForm(ofProducts, bias != null, feedForward.epsilon());
           Supplier<Graph> graph =
               () -> {
                 var g = new Graph("attention-output-and-feed-forward");
-                var products = new Products(g, precision);
+                var products = new Products(g, ofProducts);
                 String x = g.input("hidden", ElementType.FLOAT, 1, "rows", hiddenDim);
                 String a = g.input("attended", ElementType.FLOAT, 1, "rows", attendedDim);
                 String weight = g.input("norm", ElementType.FLOAT, hiddenDim);
@@ -520,6 +525,25 @@ final class OnnxDecoderOps implements DecoderOps {
             call.finish(hidden.slice(0, from, to), state);
           }
         });
+  }
+
+  /**
+   * Returns what rows are multiplied as. A single row takes as long as its weights take to be read:
+   * what the file holds in 4 bits is read so. Many rows are faster in bytes.
+   */
+  private Precision precision(long rows, List<HostTensor> weights) {
+    boolean fewerBits =
+        precision == Precision.INT8
+            && rows == 1
+            && weights.stream().allMatch(weight -> FourBits.areIn(weight.dtype()));
+    return fewerBits ? Precision.INT4 : precision;
+  }
+
+  /** The head is rounded to bytes at most, as files of 4 bits have it: it tells tokens apart. */
+  private static Precision ofHead(Precision precision, HostTensor weight) {
+    return precision == Precision.INT4 && !FourBits.areIn(weight.dtype())
+        ? Precision.INT8
+        : precision;
   }
 
   private interface RowBody {

@@ -21,13 +21,9 @@ import org.parallelcomp.backend.onnx.graph.Graph;
  * are rotated before (see {@link Hadamard}): without that a model with outliers among its
  * activations loses some per cent of perplexity.
  *
- * <p>INT4: {@code w = (q - z) s} with a scale and a zero point for 32 weights each; the runtime
- * quantises each 32 activations for itself.
+ * <p>INT4: see {@link FourBits}; the runtime quantises each 32 activations for itself.
  */
 final class Products {
-  /** Weights that share a scale in INT4. */
-  private static final int BLOCK = 32;
-
   /** Rows of weights that are quantised at a time, so that whole cache lines are written. */
   private static final int ROWS = 64;
 
@@ -124,32 +120,43 @@ final class Products {
         yield outs;
       }
       case INT4 -> {
-        int blocks = Math.ceilDiv(inputDim, BLOCK);
+        int columns = FourBits.columns(matrices);
+        int blocks = Math.ceilDiv(columns, FourBits.BLOCK);
         String weight =
             graph.weights(
                 name,
                 ElementType.UINT8,
-                to -> Nibbles.pack(matrices, Nibbles.Part.NUMBERS, to),
+                to -> FourBits.numbers(matrices, to),
                 outputDim,
                 blocks,
-                BLOCK / 2);
+                FourBits.BLOCK / 2);
         String scales =
             graph.weights(
                 name + "_scales",
                 ElementType.FLOAT,
-                to -> Nibbles.pack(matrices, Nibbles.Part.SCALES, to),
+                to -> FourBits.scales(matrices, to),
                 (long) outputDim * blocks);
         String zeros =
             graph.weights(
                 name + "_zeros",
                 ElementType.UINT8,
-                to -> Nibbles.pack(matrices, Nibbles.Part.ZEROS, to),
+                to -> FourBits.zeros(matrices, to),
                 (long) outputDim * Math.ceilDiv(blocks, 2));
         Map<String, Object> attributes =
             Map.of(
-                "K", inputDim, "N", outputDim, "bits", 4, "block_size", BLOCK, "accuracy_level", 4);
+                "K",
+                columns,
+                "N",
+                outputDim,
+                "bits",
+                4,
+                "block_size",
+                FourBits.BLOCK,
+                "accuracy_level",
+                4);
+        String rows = FourBits.haveRests(matrices) ? withMeans(in.numbers) : in.numbers;
         yield split(
-            graph.contributed("MatMulNBits", attributes, in.numbers, weight, scales, zeros),
+            graph.contributed("MatMulNBits", attributes, rows, weight, scales, zeros),
             in.factor,
             matrices);
       }
@@ -175,6 +182,13 @@ final class Products {
     String blocks = graph.node("Reshape", rows, graph.integers(-1, size));
     return graph.node(
         "Reshape", graph.node("MatMul", blocks, rotation), graph.integers(1, -1, inputDim));
+  }
+
+  /** Puts the means of blocks of activations behind them, for the rests of {@link FourBits}. */
+  private String withMeans(String rows) {
+    long[] block = {FourBits.BLOCK};
+    String means = graph.node("AveragePool", Map.of("kernel_shape", block, "strides", block), rows);
+    return graph.node("Concat", Map.of("axis", -1), rows, means);
   }
 
   private static int outputDim(List<HostTensor> matrices) {
@@ -241,22 +255,6 @@ final class Products {
     return greatest;
   }
 
-  private interface RowBody {
-    void run(HostTensor matrix, int row, int out);
-  }
-
-  /** Visits the rows of several matrices as if they were one. */
-  private static void forRows(List<HostTensor> matrices, RowBody body) {
-    int first = 0;
-    for (HostTensor matrix : matrices) {
-      int start = first;
-      IntStream.range(0, matrix.shape().intDim(0))
-          .parallel()
-          .forEach(row -> body.run(matrix, row, start + row));
-      first += matrix.shape().intDim(0);
-    }
-  }
-
   /** Writes {@code [inputDim, outputDim]}. */
   private static void signedBytes(HostTensor matrix, MemorySegment to) {
     int outputDim = matrix.shape().intDim(0);
@@ -280,55 +278,5 @@ final class Products {
                 MemorySegment.copy(bytes, k * count, to, Rows.BYTE, at, count);
               }
             });
-  }
-
-  /** Weights in 4 bits, as the runtime's operator wants them. */
-  private static final class Nibbles {
-    enum Part {
-      NUMBERS,
-      SCALES,
-      ZEROS
-    }
-
-    static void pack(List<HostTensor> matrices, Part part, MemorySegment to) {
-      int columns = matrices.getFirst().shape().intDim(1);
-      int blocks = Math.ceilDiv(columns, BLOCK);
-      forRows(matrices, (matrix, row, out) -> packRow(row(matrix, row), blocks, part, to, out));
-    }
-
-    private static void packRow(float[] numbers, int blocks, Part part, MemorySegment to, int out) {
-      byte[] zeros = new byte[Math.ceilDiv(blocks, 2)];
-      for (int block = 0; block < blocks; block++) {
-        int from = block * BLOCK;
-        int end = Math.min(from + BLOCK, numbers.length);
-        float min = 0;
-        float max = 0;
-        for (int i = from; i < end; i++) {
-          min = Math.min(min, numbers[i]);
-          max = Math.max(max, numbers[i]);
-        }
-        float scale = max == min ? 1 : (max - min) / 15;
-        int zero = Math.clamp(Math.round(-min / scale), 0, 15);
-        long at = (long) out * blocks + block;
-        switch (part) {
-          case SCALES -> to.setAtIndex(Rows.FLOAT, at, scale);
-          case ZEROS -> zeros[block / 2] |= (byte) (block % 2 == 0 ? zero : zero << 4);
-          case NUMBERS -> {
-            for (int i = 0; i < BLOCK; i += 2) {
-              int low = quantized(numbers, from + i, end, scale, zero);
-              int high = quantized(numbers, from + i + 1, end, scale, zero);
-              to.set(Rows.BYTE, at * (BLOCK / 2) + i / 2, (byte) (low | high << 4));
-            }
-          }
-        }
-      }
-      if (part == Part.ZEROS) {
-        MemorySegment.copy(zeros, 0, to, Rows.BYTE, (long) out * zeros.length, zeros.length);
-      }
-    }
-
-    private static int quantized(float[] numbers, int i, int end, float scale, int zero) {
-      return i < end ? Math.clamp(Math.round(numbers[i] / scale) + zero, 0, 15) : zero;
-    }
   }
 }

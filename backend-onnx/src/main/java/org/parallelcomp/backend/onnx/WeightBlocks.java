@@ -50,6 +50,51 @@ final class WeightBlocks {
     }
   }
 
+  /** What numbers are made of: {@code scale * q + offset}. */
+  record Line(float scale, float offset) {}
+
+  /**
+   * Reads 32 numbers of four bits as they are, each to a byte.
+   *
+   * @param from the byte at which the row starts
+   * @param block which 32 numbers of the row
+   */
+  static Line fourBits(
+      DType dtype, MemorySegment in, long from, int block, byte[] numbers, int at) {
+    return switch (dtype) {
+      case Q4_0 -> {
+        long start = from + (long) block * dtype.blockBytes();
+        apart(in, start + 2, numbers, at);
+        yield new Line(half(in, start), -8 * half(in, start));
+      }
+      case Q4_1 -> {
+        long start = from + (long) block * dtype.blockBytes();
+        apart(in, start + 4, numbers, at);
+        yield new Line(half(in, start), half(in, start + 2));
+      }
+      case Q4_K -> {
+        long start = from + (long) (block / 8) * dtype.blockBytes();
+        int run = block % 8;
+        for (int i = 0; i < 32; i++) {
+          int packed = in.get(Rows.BYTE, start + 16 + 32 * (run / 2) + i) & 0xFF;
+          numbers[at + i] = (byte) (run % 2 == 0 ? packed & 0xF : packed >> 4);
+        }
+        yield new Line(
+            half(in, start) * sixBitScale(in, start + 4, run, 0),
+            -half(in, start + 2) * sixBitScale(in, start + 4, run, 4));
+      }
+      default -> throw new IllegalArgumentException(dtype + " has no blocks of four bits");
+    };
+  }
+
+  private static void apart(MemorySegment in, long from, byte[] numbers, int at) {
+    for (int i = 0; i < 16; i++) {
+      int packed = in.get(Rows.BYTE, from + i) & 0xFF;
+      numbers[at + i] = (byte) (packed & 0xF);
+      numbers[at + 16 + i] = (byte) (packed >> 4);
+    }
+  }
+
   /** {@code scale * q + offset}; the low halves of the bytes are the first 16 numbers. */
   private static void nibbles(
       MemorySegment in, long from, float scale, float offset, float[] out, int at) {
