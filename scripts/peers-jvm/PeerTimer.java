@@ -1,19 +1,17 @@
+import java.lang.management.CompilationMXBean;
+import java.lang.management.ManagementFactory;
 import java.util.Arrays;
 import java.util.Locale;
 
 /**
- * Times a run as integration-tests' DecoderBenchmark does: two seconds of warm-up, then the median
- * and the best.
+ * Times a run as integration-tests' DecoderBenchmark does: warm-up until the compiler is done, then
+ * the median and the best.
  */
 public final class PeerTimer {
   private PeerTimer() {}
 
   public static void report(String engine, String test, int tokens, int repetitions, Runnable run) {
-    long warm = System.nanoTime() + 2_000_000_000L;
-    run.run();
-    do {
-      run.run();
-    } while (System.nanoTime() < warm);
+    warmUp(run);
     double[] perSecond = new double[repetitions];
     for (int i = 0; i < repetitions; i++) {
       long begin = System.nanoTime();
@@ -29,5 +27,20 @@ public final class PeerTimer {
         perSecond[repetitions / 2],
         perSecond[repetitions - 1],
         repetitions);
+  }
+
+  private static void warmUp(Runnable run) {
+    CompilationMXBean compiler = ManagementFactory.getCompilationMXBean();
+    long elapsedMillis;
+    long compilerMillis;
+    do {
+      long begin = System.nanoTime();
+      long before = compiler.getTotalCompilationTime();
+      do {
+        run.run();
+        elapsedMillis = (System.nanoTime() - begin) / 1_000_000;
+      } while (elapsedMillis < 1000);
+      compilerMillis = compiler.getTotalCompilationTime() - before;
+    } while (compilerMillis > elapsedMillis / 50);
   }
 }

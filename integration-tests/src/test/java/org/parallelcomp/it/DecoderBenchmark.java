@@ -1,5 +1,7 @@
 package org.parallelcomp.it;
 
+import java.lang.management.CompilationMXBean;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -75,12 +77,7 @@ final class DecoderBenchmark {
   }
 
   private static void report(Path model, String test, int tokens, int repetitions, Runnable run) {
-    // Two seconds and two runs let the compiler finish; what is timed is what a long job sees.
-    long warm = System.nanoTime() + 2_000_000_000L;
-    run.run();
-    do {
-      run.run();
-    } while (System.nanoTime() < warm);
+    warmUp(run);
     double[] perSecond = new double[repetitions];
     for (int i = 0; i < repetitions; i++) {
       long begin = System.nanoTime();
@@ -96,6 +93,26 @@ final class DecoderBenchmark {
         perSecond[repetitions / 2],
         perSecond[repetitions - 1],
         repetitions);
+  }
+
+  /**
+   * Runs until the compiler worked for less than a fiftieth of a second's runs: on two cores it
+   * takes one from what is timed, for six seconds or more where each call passes much Java. What is
+   * timed is what a long job sees.
+   */
+  private static void warmUp(Runnable run) {
+    CompilationMXBean compiler = ManagementFactory.getCompilationMXBean();
+    long elapsedMillis;
+    long compilerMillis;
+    do {
+      long begin = System.nanoTime();
+      long before = compiler.getTotalCompilationTime();
+      do {
+        run.run();
+        elapsedMillis = (System.nanoTime() - begin) / 1_000_000;
+      } while (elapsedMillis < 1000);
+      compilerMillis = compiler.getTotalCompilationTime() - before;
+    } while (compilerMillis > elapsedMillis / 50);
   }
 
   /** A prefill with one row of logits, then so many single tokens. */
