@@ -1,8 +1,9 @@
 #!/bin/sh
 # Measures the backend on ONNX Runtime beside backend-cpu-vector and natively built llama.cpp in one sitting, in turn, and
-# prints Markdown: against the goals, every timing, a long question, where the time goes, what the precisions lose. 15 minutes.
+# prints Markdown: against the goals, every timing, a long question, where the time goes, what the precisions lose. 20 minutes.
 #   scripts/benchmark-onnx.sh >docs/performance-onnx-figures.md
-# Environment: ROUNDS (2) how often the timings are repeated.
+# Environment: ROUNDS (2) how often the timings are repeated; ONLY=decode for decoding SmolLM2 alone, in minutes; ONLY=speed for
+# all timings; ONLY=quality for what the precisions lose, which a busy machine does not change.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -23,13 +24,13 @@ ours() { # class, arguments; in the folder where the tests run, since the held-o
       -cp "target/test-classes:$(cat target/test-classpath.txt)" "$@" 2>>"$work/errors"
   )
 }
-mine() { # backend, option, model, prefill, decode
+mine() { # backend, option, model, prefill, decode, repetitions
   name=$1${2:+ $2}
   # shellcheck disable=SC2086
-  ours org.parallelcomp.it.DecoderBenchmark "$3" "$4" "$5" 3 2 "$1" ${2:+"$2"} | sed "s/^| /| $name, /"
+  ours org.parallelcomp.it.DecoderBenchmark "$3" "$4" "$5" "$6" 2 "$1" ${2:+"$2"} | sed "s/^| /| $name, /"
 }
-theirs() { # model, prefill, decode
-  "$peers/llama-bench" -m "$1" -t 2 -p "$2" -n "$3" -fa 0,1 -r 2 -o jsonl 2>>"$work/errors" |
+theirs() { # model, prefill, decode, repetitions
+  "$peers/llama-bench" -m "$1" -t 2 -p "$2" -n "$3" -fa 0,1 -r "$4" -o jsonl 2>>"$work/errors" |
     python3 -c '
 import json, statistics, sys
 for line in sys.stdin:
@@ -40,34 +41,36 @@ for line in sys.stdin:
     row = (r["flash_attn"], name, test, statistics.median(s), max(s), len(s))
     print("| llama.cpp -fa %d, %s | %s | median %.1f | best %.1f | of %d |" % row)'
 }
-
-round=1
-while [ "$round" -le "$rounds" ]; do
-  mine cpu-vector "" "$needle" 1920 64
-  mine onnx precision=f32 "$needle" 1920 64
-  mine onnx precision=int8 "$needle" 1920 64
-  mine cpu-vector "" "$smollm2" 2048 64
-  for precision in f32 int8 int4; do
-    mine onnx "precision=$precision" "$smollm2" 2048 64
+decode_round() {
+  for precision in int8 int4; do
+    mine onnx "precision=$precision" "$smollm2" 0 64 9
   done
-  for type in Q4_0 Q8_0 F16; do
-    theirs "$peers/SmolLM2-135M-Instruct.$type.gguf" 2048 64
+  for type in Q4_0 Q8_0; do
+    theirs "$peers/SmolLM2-135M-Instruct.$type.gguf" 0 64 5
   done
-  theirs "$smollm2" 2048 64
-  round=$((round + 1))
-done >"$work/speed"
-[ -d target/lengths ] || ours org.parallelcomp.it.LongTexts "$needle" src/test/resources/heldout ../target/lengths 131072
-for backend in cpu-vector "onnx precision=f32" "onnx precision=int8"; do
-  # shellcheck disable=SC2086
-  ours org.parallelcomp.it.AskBenchmark "$root/target/lengths/131072.txt" $backend
-done >"$work/ask"
-
-echo "Measured $(date -u +%Y-%m-%d) on $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores, $("$java" -version 2>&1 | head -n 1), in $rounds rounds."
-echo
-echo "## Against the goals"
-echo
-python3 - "$work" <<'PYTHON'
-import collections, re, statistics, sys
+  theirs "$smollm2" 0 64 5
+}
+prefill_round() {
+  for option in "cpu-vector" "onnx precision=f32" "onnx precision=int8"; do
+    # shellcheck disable=SC2086
+    set -- $option
+    mine "$1" "${2:-}" "$needle" 1920 64 3
+  done
+  mine cpu-vector "" "$smollm2" 2048 64 3
+  mine onnx precision=f32 "$smollm2" 2048 64 3
+  mine onnx precision=int8 "$smollm2" 2048 0 3
+  mine onnx precision=int4 "$smollm2" 2048 0 3
+  for type in Q4_0 Q8_0; do
+    theirs "$peers/SmolLM2-135M-Instruct.$type.gguf" 2048 0 2
+  done
+  theirs "$peers/SmolLM2-135M-Instruct.F16.gguf" 2048 64 2
+  theirs "$smollm2" 2048 0 2
+}
+goals() {
+  echo "## Against the goals"
+  echo
+  python3 - "$work" <<'PYTHON'
+import collections, os, re, statistics, sys
 
 medians = collections.defaultdict(list)
 for line in open(sys.argv[1] + "/speed"):
@@ -75,7 +78,8 @@ for line in open(sys.argv[1] + "/speed"):
     medians[cells[0], cells[1]].append(float(cells[2].split()[1]))
 speed = {key: statistics.median(values) for key, values in medians.items()}
 seconds = {}
-for line in open(sys.argv[1] + "/ask"):
+whole = os.path.exists(sys.argv[1] + "/ask")
+for line in open(sys.argv[1] + "/ask") if whole else []:
     cells = [cell.strip() for cell in line.strip("|\n ").split("|")]
     seconds[cells[0]] = float(cells[2])
 
@@ -91,27 +95,23 @@ def row(name, goal, aim, mine, other, unit="tokens/s"):
 
 print("| what | must | aim | reached | by | against |")
 print("| --- | --- | --- | --- | --- | --- |")
-row("prefill of 2,048 tokens, F32", 1.0, 1.2, ours("onnx precision=f32", "pp2048"), ours("cpu-vector", "pp2048"))
-row("the same in int8", 1.2, 2.0, ours("onnx precision=int8", "pp2048"), ours("llama.cpp.*Q", "pp2048"))
-row("decode", 0.7, 1.0, ours("onnx", "tg64"), ours("llama.cpp", "tg64"))
-asked = min((v, k) for k, v in seconds.items() if k.startswith("onnx"))
-row("ask over 131,072 tokens", 1.0, 1.5, asked, min((v, k) for k, v in seconds.items() if k.startswith("cpu")), "s")
+if whole:
+    row("prefill of 2,048 tokens, F32", 1.0, 1.2, ours("onnx precision=f32", "pp2048"), ours("cpu-vector", "pp2048"))
+    row("the same in int8", 1.2, 2.0, ours("onnx precision=int8", "pp2048"), ours("llama.cpp.*Q", "pp2048"))
+for precision in ("int8", "int4"):
+    row("decode, " + precision, 0.7, 1.0, ours("onnx precision=" + precision, "tg64"), ours("llama.cpp", "tg64"))
+if whole:
+    asked = min((v, k) for k, v in seconds.items() if k.startswith("onnx"))
+    row("ask over 131,072 tokens", 1.0, 1.5, asked, min((v, k) for k, v in seconds.items() if k.startswith("cpu")), "s")
 PYTHON
-echo
-echo "## Prefill and decode, tokens per second, in the order in which they were measured"
-echo
-echo "| engine and model | test | | | |"
-echo "| --- | --- | --- | --- | --- |"
-cat "$work/speed"
-echo
-echo "## ask over 131,072 tokens, bundled model: two in one process"
-echo
-echo "| backend | first s | second s | facts behind both |"
-echo "| --- | --- | --- | --- |"
-cat "$work/ask"
-echo
-echo "## Where the time goes: operators of one thread, SmolLM2-135M, int8"
-echo
+}
+timings() {
+  echo "## Prefill and decode, tokens per second, in the order in which they were measured"
+  echo
+  echo "| engine and model | test | | | |"
+  echo "| --- | --- | --- | --- | --- |"
+  cat "$work/speed"
+}
 profile() { # tokens of the prompt, tokens of the answer
   mkdir -p "$work/profile-$1"
   ours org.parallelcomp.it.DecoderBenchmark "$smollm2" "$1" "$2" 1 1 onnx precision=int8 "profile=$work/profile-$1/p" >/dev/null
@@ -134,30 +134,77 @@ for (graph, operator), time in spent.most_common(12):
 print("| all | outside of operators | %.1f %% | |" % (100 * (1 - sum(spent.values()) / total)))
 PYTHON
 }
-echo "A prompt of 2,048 tokens:"
-echo
-profile 2048 0
-echo
-echo "64 single tokens:"
-echo
-profile 0 64
-echo
-echo "## What the precisions lose against F32"
-echo
-echo "| model | precision | perplexity of Moby-Dick | loss | token by token | loss | KL of the logits |"
-echo "| --- | --- | --- | --- | --- | --- | --- |"
-ours org.parallelcomp.it.OnnxPrecisionTable "$root/engine/src/test/resources/needle-6m/needle-6m-f16.gguf" 8
-ours org.parallelcomp.it.OnnxPrecisionTable "$smollm2" 2
-echo
-echo "## Retrieval, bundled model, 8,192 tokens: right answers"
-echo
-books=src/test/resources/heldout
-for backend in "--backend=cpu-vector" "--onnx-precision=int8" "--onnx-precision=int4"; do
-  echo "\`$backend\`"
+in_rounds() { # what makes a round
+  round=1
+  while [ "$round" -le "$rounds" ]; do
+    for part in "$@"; do
+      "$part"
+    done
+    round=$((round + 1))
+  done >"$work/speed"
+}
+decode() {
+  in_rounds decode_round
+  goals
   echo
-  ours org.parallelcomp.cli.Main eval retrieval --model "$needle" --lengths 8192 --samples 6 --plan=parallelcomp \
-    --tasks=passkey,number,multi,fact,two --filler "$books/war-and-peace.txt.gz" --filler "$books/moby-dick.txt.gz" \
-    --filler "$books/the-brothers-karamazov.txt.gz" --filler "$books/bleak-house.txt.gz" \
-    --out "$work/retrieval" --name "${backend#--*=}" "$backend" | grep "^|"
+  timings
+}
+speed() {
+  in_rounds decode_round prefill_round
+  [ -d target/lengths ] || ours org.parallelcomp.it.LongTexts "$needle" src/test/resources/heldout ../target/lengths 131072
+  for backend in cpu-vector "onnx precision=f32" "onnx precision=int8"; do
+    # shellcheck disable=SC2086
+    ours org.parallelcomp.it.AskBenchmark "$root/target/lengths/131072.txt" $backend
+  done >"$work/ask"
+  goals
   echo
-done
+  timings
+  echo
+  echo "## ask over 131,072 tokens, bundled model: two in one process"
+  echo
+  echo "| backend | first s | second s | facts behind both |"
+  echo "| --- | --- | --- | --- |"
+  cat "$work/ask"
+  echo
+  echo "## Where the time goes: operators of one thread, SmolLM2-135M, int8"
+  echo
+  echo "A prompt of 2,048 tokens:"
+  echo
+  profile 2048 0
+  echo
+  echo "64 single tokens:"
+  echo
+  profile 0 64
+}
+quality() {
+  echo "## What the precisions lose against F32"
+  echo
+  echo "| model | precision | perplexity of Moby-Dick | loss | token by token | loss | KL of the logits |"
+  echo "| --- | --- | --- | --- | --- | --- | --- |"
+  ours org.parallelcomp.it.OnnxPrecisionTable "$root/engine/src/test/resources/needle-6m/needle-6m-f16.gguf" 8
+  ours org.parallelcomp.it.OnnxPrecisionTable "$smollm2" 2
+  echo
+  echo "## Retrieval, bundled model, 8,192 tokens: right answers"
+  echo
+  books=src/test/resources/heldout
+  for backend in "--backend=cpu-vector" "--onnx-precision=int8" "--onnx-precision=int4"; do
+    echo "\`$backend\`"
+    echo
+    ours org.parallelcomp.cli.Main eval retrieval --model "$needle" --lengths 8192 --samples 6 --plan=parallelcomp \
+      --tasks=passkey,number,multi,fact,two --filler "$books/war-and-peace.txt.gz" --filler "$books/moby-dick.txt.gz" \
+      --filler "$books/the-brothers-karamazov.txt.gz" --filler "$books/bleak-house.txt.gz" \
+      --out "$work/retrieval" --name "${backend#--*=}" "$backend" | grep "^|"
+    echo
+  done
+}
+
+echo "Measured $(date -u +%Y-%m-%d) on $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores, $("$java" -version 2>&1 | head -n 1), in $rounds rounds."
+echo
+case ${ONLY:-} in
+  decode | speed | quality) "$ONLY" ;;
+  *)
+    speed
+    echo
+    quality
+    ;;
+esac
