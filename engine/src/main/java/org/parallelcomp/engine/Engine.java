@@ -11,6 +11,7 @@ import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.api.tensor.DType;
+import org.parallelcomp.engine.generate.Generator;
 import org.parallelcomp.engine.generate.Policies;
 import org.parallelcomp.engine.load.ModelConfig;
 import org.parallelcomp.engine.load.ModelFiles;
@@ -144,6 +145,75 @@ public final class Engine implements AutoCloseable {
     return parts.generator().score(request, continuation, sink);
   }
 
+  /**
+   * Reads a text once, for questions that are asked {@link PreparedContext later}; as {@link
+   * #prepare(GenerationRequest, List, TokenSink)} with room for a question and its answer of 512
+   * tokens together, or a quarter of a small model's window.
+   */
+  public PreparedContext prepare(GenerationRequest request) {
+    return prepare(request, List.of(), TokenSink.NONE);
+  }
+
+  /**
+   * Reads a text once, for questions that are asked {@link PreparedContext later}.
+   *
+   * <p>Where the plan looks at a question while it reads (to score chunks, or keys), it looks at
+   * that of the request: all questions that will be asked, one behind the other, or words that say
+   * what they will be about. It may be blank. Then scores of keys look at the last tokens of the
+   * text instead, as methods without a question do, and a plan that scores chunks by the question
+   * is refused. Where the plan looks at no question the answers are those of {@link #generate}; see
+   * {@link #haveSameContext}.
+   *
+   * <p>A context that is cut after the merge is cut before the question comes, which {@link
+   * #generate} does while the question passes.
+   *
+   * @param request the text, how to read it, and what to look at; its sampling, stop strings and
+   *     most tokens do not matter
+   * @param questions what will be asked, as far as it is known: there is room for the longest of
+   *     them and its answer. More room means shorter chunks where they are as long as the window
+   *     allows
+   * @param sink hears how far the reading has come
+   * @return the context, to be closed
+   * @throws InferenceException with one sentence for the user, also where the plan cuts the context
+   *     while an answer grows, so that it would not be whole for the next; the engine stays usable
+   * @throws java.util.concurrent.CancellationException if the request was cancelled
+   */
+  public synchronized PreparedContext prepare(
+      GenerationRequest request, List<GenerationRequest> questions, TokenSink sink) {
+    requireOpen();
+    Generator generator = parts.generator();
+    int room =
+        questions.stream()
+            .mapToInt(question -> generator.queryTokens(question) + question.maxTokens())
+            .max()
+            .orElse(generator.defaultRoom());
+    return new PreparedContext(this, generator.prepare(request, room, sink));
+  }
+
+  /**
+   * Refuses a plan whose context cannot be prepared, before there is a text.
+   *
+   * @param withQuestion whether texts will be read with a question to look at
+   * @throws InferenceException in one sentence
+   */
+  public void checkPrepared(Plan plan, boolean withQuestion) {
+    parts.generator().requirePreparable(plan, withQuestion);
+  }
+
+  /**
+   * Returns whether some requests would be answered from one and the same context, so that one that
+   * is {@link #prepare prepared} with a blank question serves them all: they have the same text,
+   * plan and words before the text, the plan looks at no question, and the lengths of questions and
+   * answers do not change how the text is cut. Answers are then the same but for rounding, where
+   * text and question pass the model together if they are asked alone.
+   *
+   * @param requests one or more
+   */
+  public synchronized boolean haveSameContext(List<GenerationRequest> requests) {
+    requireOpen();
+    return parts.generator().haveSameContext(requests);
+  }
+
   /** Returns a text as the model's tokens; special tokens in it are ordinary text. */
   public synchronized TokenizedText tokenize(String text) {
     requireOpen();
@@ -151,7 +221,11 @@ public final class Engine implements AutoCloseable {
     return new TokenizedText(encoded.ids(), encoded.fromChar(), encoded.toChar());
   }
 
-  private void requireOpen() {
+  boolean isClosed() {
+    return closed;
+  }
+
+  void requireOpen() {
     if (closed) {
       throw new InferenceException(ErrorCode.INVALID_ARGUMENT, "The engine has been closed.");
     }

@@ -18,18 +18,18 @@ import org.parallelcomp.api.error.InferenceException;
 import org.parallelcomp.api.evidence.Evidence;
 import org.parallelcomp.api.policy.EvictionSchedule;
 import org.parallelcomp.api.policy.EvictionSchedule.WhileDecoding;
+import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.PassTrace.LayerTrace;
 import org.parallelcomp.engine.model.ContextWeighting;
-import org.parallelcomp.engine.model.LayerCaches;
 
 /**
  * The caches that question and answer attend to: how their attention is weighed, and when they are
  * cut, as the plan's schedule says. First the pending tokens pass, then the answer's, one by one.
  */
-final class AnswerCaches implements LayerCaches {
+final class AnswerCaches implements DecodingCaches {
   private final ContextRequest request;
   private final Backend backend;
   private final Context context;
@@ -117,6 +117,11 @@ final class AnswerCaches implements LayerCaches {
 
   // ---- the pending tokens ----
 
+  /** Returns how many tokens are pending, those of the question included. */
+  int pendingTokens() {
+    return context.pendingIds().length;
+  }
+
   /**
    * Runs the pending tokens.
    *
@@ -165,6 +170,49 @@ final class AnswerCaches implements LayerCaches {
     }
     decodes = decoding != null;
     return hidden.slice(0, outputRows - 1, outputRows);
+  }
+
+  /**
+   * Runs what is still pending of the context itself, cuts it if the schedule says so, and forgets
+   * the question by which it was cut, so that others can be asked.
+   *
+   * @return the caches of prefix and context alone
+   */
+  HeldCaches runContext(BlockPrefill.Listener listener) {
+    int query = queryTokens();
+    int pending = context.pendingIds().length;
+    if (cutsMerged()) {
+      if (pending == 0) {
+        throw new InferenceException(
+            ErrorCode.INVALID_ARGUMENT,
+            "The schedule '"
+                + request.policies().plan().policy(PolicyKind.SCHEDULE)
+                + "' cuts the kept chunks while a question passes; give one to read the text by.");
+      }
+      runPending(listener);
+      forget(query);
+      nextPosition = schedule.rerotate() ? longest() : nextPosition - query;
+    } else if (pending > query) {
+      BlockPrefill.forward(
+          request.decoder(),
+          Arrays.copyOf(context.pendingIds(), pending - query),
+          nextPosition,
+          1,
+          this,
+          request.cancellation(),
+          listener);
+      nextPosition += pending - query;
+    }
+    return new HeldCaches(backend, request.scope(), layers, context.weightings(), nextPosition);
+  }
+
+  /** Forgets so many of the newest tokens of every head. */
+  private void forget(int newest) {
+    for (OwnedLayer owned : layers) {
+      for (int head = 0; head < owned.layer().kvHeads(); head++) {
+        owned.layer().setTokens(head, owned.layer().tokens(head) - newest);
+      }
+    }
   }
 
   private int longest() {
@@ -306,8 +354,8 @@ final class AnswerCaches implements LayerCaches {
 
   // ---- while decoding ----
 
-  /** Returns the position of the next token. */
-  int nextPosition() {
+  @Override
+  public int nextPosition() {
     return nextPosition;
   }
 
@@ -316,8 +364,9 @@ final class AnswerCaches implements LayerCaches {
     return layers.stream().map(OwnedLayer::layer).toList();
   }
 
-  /** Says that a token of the answer has passed; here the caches are looked at, and cut. */
-  void afterToken() {
+  /** Here the caches are looked at, and cut. */
+  @Override
+  public void afterToken() {
     nextPosition++;
     answerTokens++;
     sinceLook++;
@@ -442,13 +491,13 @@ final class AnswerCaches implements LayerCaches {
 
   // ---- what came of it ----
 
-  /** Returns the keys' and values' bytes now. */
-  long bytes() {
+  @Override
+  public long bytes() {
     return layers.stream().mapToLong(owned -> owned.layer().keptBytes()).sum();
   }
 
-  /** Returns how often the caches were cut while decoding. */
-  int cuts() {
+  @Override
+  public int cuts() {
     return cuts;
   }
 

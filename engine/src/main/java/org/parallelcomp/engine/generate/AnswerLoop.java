@@ -50,7 +50,7 @@ final class AnswerLoop {
    * @param caches what the answer attends to, behind that token
    * @param onToken hears how many tokens there are after each one
    */
-  FinishReason run(Tensor hidden, AnswerCaches caches, Consumer<Integer> onToken) {
+  FinishReason run(Tensor hidden, DecodingCaches caches, Consumer<Integer> onToken) {
     Tensor last = hidden;
     while (true) {
       if (cancellation.isCancelled()) {

@@ -1,60 +1,38 @@
 package org.parallelcomp.engine.generate;
 
-import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
-import java.util.Set;
+import java.util.concurrent.CancellationException;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
-import org.parallelcomp.api.backend.Backend;
-import org.parallelcomp.api.backend.MemoryScope;
-import org.parallelcomp.api.backend.Rope;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
-import org.parallelcomp.api.policy.Chunk;
+import org.parallelcomp.api.policy.ChunkingInput;
 import org.parallelcomp.api.policy.ContextMerge;
 import org.parallelcomp.api.policy.EvictionSchedule;
 import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.api.policy.PolicyKind;
-import org.parallelcomp.api.policy.PrefillMode;
 import org.parallelcomp.api.tensor.Tensor;
-import org.parallelcomp.engine.CacheReport;
-import org.parallelcomp.engine.Citation;
-import org.parallelcomp.engine.Figures;
 import org.parallelcomp.engine.FinishReason;
 import org.parallelcomp.engine.GenerationRequest;
 import org.parallelcomp.engine.GenerationResult;
 import org.parallelcomp.engine.LogitsSink;
 import org.parallelcomp.engine.PolicyCatalog;
-import org.parallelcomp.engine.Progress;
-import org.parallelcomp.engine.Progress.Phase;
-import org.parallelcomp.engine.PromptForm;
 import org.parallelcomp.engine.RopeScaling;
 import org.parallelcomp.engine.TokenSink;
-import org.parallelcomp.engine.load.ModelConfig;
 import org.parallelcomp.engine.load.ModelSource;
 import org.parallelcomp.engine.model.CacheFormat;
-import org.parallelcomp.engine.model.Decoder;
 import org.parallelcomp.engine.model.LoadedModel;
-import org.parallelcomp.engine.model.RopeScalings;
-import org.parallelcomp.engine.model.RopeTable;
 import org.parallelcomp.engine.text.Encoded;
 import org.parallelcomp.engine.text.PromptBuilder;
 import org.parallelcomp.engine.text.PromptParts;
 import org.parallelcomp.engine.text.TextTokenizer;
-import org.parallelcomp.engine.text.TokenDecoder;
 
 /** The path of a question: read, prefill, merge, decode. */
 public final class Generator {
   /** The preset that is taken where a request names no plan. */
   public static final String DEFAULT_PRESET = "parallelcomp";
 
-  private final List<LoadedModel> models;
-  private final Backend backend;
-  private final ModelSource source;
-  private final TextTokenizer tokenizer;
-  private final PromptBuilder promptBuilder;
-  private final PolicyCatalog catalog;
-  private final CacheFormat format;
+  private final ModelParts parts;
 
   /**
    * Creates a generator.
@@ -67,13 +45,9 @@ public final class Generator {
       TextTokenizer tokenizer,
       PromptBuilder promptBuilder,
       PolicyCatalog catalog) {
-    this.models = List.copyOf(models);
-    this.backend = models.getFirst().backend();
-    this.source = source;
-    this.tokenizer = tokenizer;
-    this.promptBuilder = promptBuilder;
-    this.catalog = catalog;
-    this.format = new CacheFormat(backend.traits().cacheType(), source.config());
+    var format = new CacheFormat(models.getFirst().backend().traits().cacheType(), source.config());
+    this.parts =
+        new ModelParts(List.copyOf(models), source, tokenizer, promptBuilder, catalog, format);
   }
 
   /** Answers a request. */
@@ -84,411 +58,173 @@ public final class Generator {
   /** Decodes given tokens as the answer to a request. */
   public GenerationResult score(
       GenerationRequest request, List<Integer> continuation, LogitsSink sink) {
+    return run(scored(request, continuation), TokenSink.NONE, new GivenTokens(continuation, sink));
+  }
+
+  /** Returns a request that ends with the given tokens. */
+  static GenerationRequest scored(GenerationRequest request, List<Integer> continuation) {
     if (continuation.isEmpty()) {
       throw new InferenceException(
           ErrorCode.INVALID_ARGUMENT, "The continuation must have at least 1 token.");
     }
-    return run(
-        request.withMaxTokens(continuation.size()).withStopStrings(List.of()),
-        TokenSink.NONE,
-        new GivenTokens(continuation, sink));
+    return request.withMaxTokens(continuation.size()).withStopStrings(List.of());
   }
 
   private GenerationResult run(
       GenerationRequest request, TokenSink sink, @Nullable NextToken given) {
-    if (request.maxTokens() < 1) {
-      throw new InferenceException(
-          ErrorCode.INVALID_ARGUMENT,
-          "The answer must be allowed at least 1 token, not " + request.maxTokens() + ".");
+    ModelParts.requireQuestion(request);
+    var answering = new Answering(parts, request, sink, given);
+    Reading reading = Reading.forOneQuestion(parts, request, sink);
+    FinishReason reason;
+    try (reading) {
+      AnswerCaches caches = reading.prefill();
+      Tensor hidden = reading.runQuestion(caches);
+      reason =
+          answering.decode(reading.first().decoder(), caches, hidden, reading.prompt().query());
+    } catch (RequestCancelled e) {
+      reason = FinishReason.CANCELLED;
+    } catch (NoChunkKept e) {
+      reason = FinishReason.NO_CHUNK_KEPT;
+      reading.noChunkKept(e);
+    } catch (InferenceException e) {
+      throw MemoryPlan.withAdvice(e);
     }
-    if (request.question().isBlank()) {
-      throw new InferenceException(
-          ErrorCode.INVALID_TEXT,
-          request.text() == null ? "The prompt is empty." : "The question is empty.");
-    }
-    Plan plan = request.plan() == null ? catalog.preset(DEFAULT_PRESET).plan() : request.plan();
-    PromptForm form = request.form() == null ? source.form() : request.form();
-    return new Run(request, sink, plan, form, given).execute();
+    return answering.result(reason, reading, reading.prompt(), reading.cost());
   }
 
-  /** One request on its way. */
-  private final class Run {
-    private final GenerationRequest request;
-    private final TokenSink sink;
-    private final Plan plan;
-    private final PromptForm form;
-    private final @Nullable NextToken given;
-    private final Policies policies;
-    private final List<String> warnings = new ArrayList<>();
-    private final long started = System.nanoTime();
-    private final AnswerText answer;
-    private final Tracer tracer;
-    private Encoded text = new Encoded(new int[0], new int[0], new int[0]);
-    private PromptParts prompt = new PromptParts(new int[0], new int[0], 0, 0);
-    private List<Chunk> chunks = List.of();
-    private List<Citation> citations = List.of();
-    private List<Integer> answerIds = List.of();
-    private long keptCacheBytes;
-    private CacheReport cacheReport =
-        new CacheReport(CacheReport.Compression.NOT_ASKED, List.of(), 0, 0);
-    private long prefilledTokens;
-    private long readNanos;
-    private long prefillNanos;
-    private long mergeNanos;
-    private long decodeNanos;
-    private long firstTokenNanos;
+  // ---- one context, several questions ----
 
-    Run(
-        GenerationRequest request,
-        TokenSink sink,
-        Plan plan,
-        PromptForm form,
-        @Nullable NextToken given) {
-      this.request = request;
-      this.sink = sink;
-      this.plan = plan;
-      this.form = form;
-      this.given = given;
-      this.policies = Policies.create(plan, catalog);
-      this.answer = new AnswerText(request.stopStrings(), sink);
-      this.tracer = request.traced() && request.text() != null ? Tracer.on() : Tracer.OFF;
+  /**
+   * Reads a text for questions to come.
+   *
+   * @param request its question, which may be blank, is what the plan looks at
+   * @param roomTokens most tokens of a question, with the words around it, and its answer
+   * @throws CancellationException if the request was cancelled
+   */
+  public HeldContext prepare(GenerationRequest request, int roomTokens, TokenSink sink) {
+    requirePreparable(parts.plan(request), !request.question().isBlank());
+    if (request.text() == null) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT, "A context is made of a text, but there is none.");
     }
-
-    GenerationResult execute() {
-      FinishReason reason;
-      try {
-        RequestCancelled.check(request.cancellation());
-        read();
-        reason = answerOn(positionsNeeded());
-      } catch (RequestCancelled e) {
-        reason = FinishReason.CANCELLED;
-      } catch (NoChunkKept e) {
-        reason = FinishReason.NO_CHUNK_KEPT;
-        warn(
-            String.format(
-                Locale.ROOT,
-                "No chunk of the text explains the question well enough (the best score is %.3f), so"
-                    + " nothing was answered.",
-                e.bestScore()));
-      }
-      return result(reason, answer.finish());
-    }
-
-    private FinishReason answerOn(int positions) {
-      ModelConfig config = scaled(positions);
-      var sessions = new ArrayList<Session>();
-      try {
-        for (LoadedModel model : models) {
-          sessions.add(session(model, config, positions));
-        }
-        return answer(sessions);
-      } catch (InferenceException e) {
-        throw MemoryPlan.withAdvice(e);
-      } finally {
-        sessions.forEach(Session::close);
+    Reading reading =
+        Reading.forQuestionsToCome(parts, request.withTraced(false), roomTokens, sink);
+    HeldContext context = null;
+    try {
+      context = new HeldContext(parts, reading, reading.runContext(reading.prefill()));
+    } catch (NoChunkKept e) {
+      reading.noChunkKept(e);
+      context = new HeldContext(parts, reading, null);
+    } catch (RequestCancelled e) {
+      throw new CancellationException("The reading of a text was cancelled.");
+    } catch (InferenceException e) {
+      throw MemoryPlan.withAdvice(e);
+    } finally {
+      if (context == null) {
+        reading.close();
       }
     }
+    return context;
+  }
 
-    private Session session(LoadedModel model, ModelConfig config, int positions) {
-      MemoryScope requestScope = model.scope().child("request");
-      try {
-        boolean asTrained =
-            positions <= model.windowRope().positions() && config.rope() == source.config().rope();
-        Rope rope =
-            asTrained
-                ? model.windowRope()
-                : RopeTable.create(model.backend(), requestScope, config.rope(), positions);
-        return new Session(
-            model.backend(),
-            requestScope,
-            new Decoder(model.backend(), config, model.weights(), requestScope, rope));
-      } catch (RuntimeException | Error e) {
-        requestScope.close();
-        throw e;
+  /**
+   * Refuses a plan whose context cannot be asked several questions.
+   *
+   * @param withQuestion whether the text is read with a question to look at
+   */
+  public void requirePreparable(Plan plan, boolean withQuestion) {
+    Policies policies = Policies.create(plan, parts.catalog());
+    if (policies.schedule().decoding().isPresent()) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          "The schedule '"
+              + plan.policy(PolicyKind.SCHEDULE)
+              + "' cuts the context while an answer grows, so that it would not be whole for the"
+              + " next question; each must read the text anew.");
+    }
+    if (!withQuestion && policies.chunkScorerLooksAtQuestion()) {
+      throw new InferenceException(
+          ErrorCode.INVALID_ARGUMENT,
+          "The chunk-scorer '"
+              + plan.policy(PolicyKind.CHUNK_SCORER)
+              + "' looks at the question; give one, or all that will be asked, to read the text"
+              + " by.");
+    }
+  }
+
+  /** Returns how many tokens a request's question takes with the words around it. */
+  public int queryTokens(GenerationRequest request) {
+    return parts
+        .promptBuilder()
+        .build(parts.form(request), request.question(), request.chat())
+        .query()
+        .length;
+  }
+
+  /** Returns how many tokens stay free for a question and its answer where nobody says it. */
+  public int defaultRoom() {
+    return Math.min(512, parts.source().config().trainedWindow() / 4);
+  }
+
+  /** Returns whether the context of each of these requests is the same. */
+  public boolean haveSameContext(List<GenerationRequest> requests) {
+    GenerationRequest first = requests.getFirst();
+    Policies policies = Policies.create(parts.plan(first), parts.catalog());
+    int layers = parts.source().config().layers();
+    boolean cutLater =
+        policies.schedule().decoding().isPresent()
+            || policies.schedule().prefill() == EvictionSchedule.Prefill.MERGED;
+    if (first.text() == null || cutLater || policies.looksAtQuestion(layers)) {
+      return false;
+    }
+    for (GenerationRequest request : requests) {
+      boolean same =
+          first.text().equals(request.text())
+              && parts.plan(request).equals(policies.plan())
+              && parts.form(request).instruction().equals(parts.form(first).instruction())
+              && request.chat() == first.chat()
+              && request.ropeScaling().equals(first.ropeScaling())
+              && !request.traced();
+      if (!same) {
+        return false;
       }
     }
+    return requests.size() == 1 || roomMakesNoDifference(requests, policies);
+  }
 
-    /** Text and question to tokens. */
-    private void read() {
-      var event = new PhaseEvents.Read();
-      event.begin();
-      long begin = System.nanoTime();
-      report(Phase.READ, 0, 1, 0, begin);
-      if (request.text() == null) {
-        int[] ids = promptBuilder.prompt(request.question(), request.chat());
-        prompt = new PromptParts(new int[0], ids, 0, ids.length);
-      } else {
-        if (request.text().isBlank()) {
-          throw new InferenceException(ErrorCode.INVALID_TEXT, "The text is empty.");
-        }
-        text = tokenizer.encode(request.text());
-        prompt = promptBuilder.build(form, request.question(), request.chat());
-      }
-      readNanos = System.nanoTime() - begin;
-      event.textTokens = text.tokens();
-      event.commit();
-      report(Phase.READ, 1, 1, text.tokens(), begin);
+  /** Longer questions and answers may leave less room for chunks, or stretch scaled positions. */
+  private boolean roomMakesNoDifference(List<GenerationRequest> requests, Policies policies) {
+    GenerationRequest first = requests.getFirst();
+    PromptParts prompt = parts.promptBuilder().prefix(parts.form(first), first.chat());
+    int[] rooms =
+        requests.stream().mapToInt(r -> queryTokens(r) + r.maxTokens()).distinct().toArray();
+    if (rooms.length == 1) {
+      return true;
     }
-
-    /** Positions that the request may use: the trained window, unless the plan lets it run past. */
-    private int positionsNeeded() {
-      int promptTokens = prompt.prefix().length + prompt.query().length;
-      long total = (long) text.tokens() + promptTokens + request.maxTokens();
-      int window = source.config().trainedWindow();
-      boolean oneText = request.text() == null || !plan.bindToWindow();
-      if (!oneText || total <= window) {
-        return window;
-      }
-      requireMemory(promptTokens + (long) request.maxTokens(), total);
-      if (request.ropeScaling().method() == RopeScaling.Method.NONE) {
-        warn(
-            "Text, prompt and answer take up to "
-                + total
-                + " tokens, but the model was trained on "
-                + window
-                + "; expect nonsense beyond its window.");
-      }
-      return (int) total;
+    int least = IntStream.of(rooms).min().orElseThrow();
+    int most = IntStream.of(rooms).max().orElseThrow();
+    int window = parts.source().config().trainedWindow();
+    Encoded text = parts.tokenizer().encode(first.text());
+    long longest = (long) prompt.prefix().length + text.tokens() + most;
+    boolean scales =
+        first.ropeScaling().method() != RopeScaling.Method.NONE
+            && first.ropeScaling().factor() == 0;
+    if (!policies.plan().bindToWindow()) {
+      return !scales || longest <= window;
     }
-
-    /**
-     * Refuses what can never fit, before anything is allocated: however the text is cut, prompt and
-     * answer are cached whole. The context is checked once its size is known.
-     */
-    private void requireMemory(long cachedTokens, long positions) {
-      if (positions > Integer.MAX_VALUE) {
-        throw new InferenceException(
-            ErrorCode.INVALID_ARGUMENT,
-            "Text, prompt and answer may take at most "
-                + Integer.MAX_VALUE
-                + " tokens, not "
-                + positions
-                + ".");
-      }
-      MemoryPlan least = MemoryPlan.of(format, source.weightBytes(), cachedTokens, 1);
-      new MemoryPlan(
-              least.weightBytes(),
-              least.cacheBytes(),
-              least.workspaceBytes() + RopeTable.bytes(source.config().rope(), (int) positions))
-          .requireFits(backend.info().freeBytes());
+    int free = window - prompt.prefix().length;
+    if (free - most < 1 || policies.merge() instanceof ContextMerge.Reread) {
+      return false;
     }
-
-    /** The model with its positions scaled as the request says. */
-    private ModelConfig scaled(int positions) {
-      ModelConfig config = source.config();
-      return config.withRope(
-          RopeScalings.scale(
-              config.rope(), request.ropeScaling(), config.trainedWindow(), positions));
-    }
-
-    private FinishReason answer(List<Session> sessions) {
-      long begin = System.nanoTime();
-      ContextRequest contextRequest = contextRequest(sessions, begin);
-      Context context = prefill(contextRequest);
-      prefillNanos = System.nanoTime() - begin;
-      var caches = new AnswerCaches(contextRequest, context);
-      return decode(caches, contextRequest.decoder(), runPending(caches, context, sessions));
-    }
-
-    private ContextRequest contextRequest(List<Session> sessions, long begin) {
-      String textOrNothing = request.text() == null ? "" : request.text();
-      return new ContextRequest(
-          sessions,
-          policies,
-          source.weightBytes(),
-          prompt,
-          text.ids(),
-          tokenizer.sentenceEnds(text.ids()),
-          text.paragraphEnds(textOrNothing),
-          request.maxTokens(),
-          request.cancellation(),
-          (done, total, tokensDone) -> report(Phase.PREFILL, done, total, tokensDone, begin),
-          tracer);
-    }
-
-    /** Chunks to a context. */
-    private Context prefill(ContextRequest contextRequest) {
-      if (request.text() == null) {
-        return PlainContext.of(contextRequest, new int[0], List.of(), List.of());
-      }
-      policies.requireWeighingFits(source.config().layers());
-      chunks = contextRequest.chunks();
-      return plan.prefill() == PrefillMode.SEQUENTIAL
-          ? SequentialContext.build(contextRequest, chunks)
-          : ParallelContext.build(contextRequest, chunks);
-    }
-
-    /** What is pending behind the context; then it is known what was kept. */
-    private Tensor runPending(AnswerCaches caches, Context context, List<Session> sessions) {
-      long begin = System.nanoTime();
-      var event = new PhaseEvents.Merge();
-      event.begin();
-      int pending = context.pendingIds().length;
-      Tensor hidden =
-          caches.runPending(
-              new BlockPrefill.Listener() {
-                @Override
-                public void beforeLastBlock() {}
-
-                @Override
-                public void afterBlock(int tokensDone) {
-                  report(Phase.MERGE, tokensDone, pending, tokensDone, begin);
-                }
-              });
-      prefilledTokens = sessions.stream().mapToLong(s -> s.decoder().tokensRun()).sum();
-      citations = cite(caches.keptChunks());
-      cacheReport = cacheReport(caches);
-      keptCacheBytes = cacheReport.layers().stream().mapToLong(CacheReport.Layer::keptBytes).sum();
-      mergeNanos = System.nanoTime() - begin;
-      event.keptChunks = citations.size();
-      event.keptBytes = keptCacheBytes;
-      event.commit();
-      return hidden;
-    }
-
-    private CacheReport cacheReport(AnswerCaches caches) {
-      long tokenBytes = format.headTokenBytes();
-      List<CacheReport.Layer> layers =
-          caches.tokensPerHead(prompt.query().length).stream()
-              .map(
-                  tokens ->
-                      new CacheReport.Layer(
-                          tokens, tokenBytes * tokens.stream().mapToLong(Integer::longValue).sum()))
-              .toList();
-      return new CacheReport(compression(layers), layers, caches.bytes(), 0);
-    }
-
-    /** Whether the plan asks for eviction inside the kept chunks, and whether there was any. */
-    private CacheReport.Compression compression(List<CacheReport.Layer> layers) {
-      boolean asked =
-          request.text() != null
-              && policies.budget().evicts()
-              && policies.schedule().prefill() != EvictionSchedule.Prefill.NEVER;
-      long whole = prompt.prefix().length;
-      for (Citation citation : citations) {
-        whole += citation.tokens();
-      }
-      if (plan.prefill() == PrefillMode.SEQUENTIAL) {
-        whole += text.tokens();
-      }
-      long most = whole;
-      if (layers.stream()
-          .anyMatch(layer -> layer.keptTokens().stream().anyMatch(tokens -> tokens < most))) {
-        return CacheReport.Compression.APPLIED;
-      }
-      if (!asked) {
-        return CacheReport.Compression.NOT_ASKED;
-      }
-      if (policies.merge() instanceof ContextMerge.Reread
-          && policies.schedule().prefill() == EvictionSchedule.Prefill.PER_CHUNK) {
-        warn(
-            "The plan's budget '"
-                + plan.policy(PolicyKind.BUDGET)
-                + "' was not applied: its merge reads the kept chunks whole. The schedule 'merged'"
-                + " would cut them then.");
-        return CacheReport.Compression.NOT_APPLIED;
-      }
-      return CacheReport.Compression.NOTHING_TO_EVICT;
-    }
-
-    private FinishReason decode(AnswerCaches caches, Decoder decoder, Tensor hidden) {
-      var event = new PhaseEvents.Decode();
-      event.begin();
-      long begin = System.nanoTime();
-      TokenDecoder characters = tokenizer.decoder();
-      var loop =
-          new AnswerLoop(
-              backend,
-              decoder,
-              given != null ? given : new Sampler(request.sampling(), prompt.query()),
-              given != null ? Set.of() : source.tokenizer().stopTokens(),
-              characters,
-              answer,
-              request.maxTokens(),
-              request.cancellation());
-      FinishReason reason =
-          loop.run(
-              hidden,
-              caches,
-              tokens -> {
-                if (firstTokenNanos == 0) {
-                  firstTokenNanos = System.nanoTime() - started;
-                }
-                report(Phase.DECODE, tokens, request.maxTokens(), tokens, begin);
-              });
-      answer.append(characters.finish());
-      answerIds = loop.tokenIds();
-      cacheReport =
-          new CacheReport(
-              cacheReport.compression(), cacheReport.layers(), caches.bytes(), caches.cuts());
-      // A backend that works behind the caller's back has only now done what was asked before.
-      long first = firstTokenNanos == 0 ? begin : started + firstTokenNanos;
-      mergeNanos += first - begin;
-      decodeNanos = System.nanoTime() - first;
-      event.answerTokens = answerIds.size();
-      event.commit();
-      return reason;
-    }
-
-    private List<Citation> cite(List<Context.KeptChunk> keptChunks) {
-      var cited = new ArrayList<Citation>();
-      for (Context.KeptChunk kept : keptChunks) {
-        Chunk chunk = chunks.get(kept.chunk());
-        int from = text.fromChar()[chunk.fromToken()];
-        int to = text.toChar()[chunk.toToken() - 1];
-        cited.add(
-            new Citation(
-                chunk.index(),
-                from,
-                to,
-                chunk.tokens(),
-                kept.selfInformation(),
-                kept.keptTokensPerLayer(),
-                request.text().substring(from, to)));
-      }
-      return List.copyOf(cited);
-    }
-
-    private GenerationResult result(FinishReason reason, String answerText) {
-      int promptTokens = prompt.prefix().length + prompt.query().length;
-      var figures =
-          new Figures(
-              text.tokens(),
-              promptTokens,
-              prefilledTokens,
-              answerIds.size(),
-              chunks.size(),
-              citations.size(),
-              format.bytes((long) text.tokens() + promptTokens),
-              keptCacheBytes,
-              readNanos,
-              prefillNanos,
-              mergeNanos,
-              decodeNanos,
-              firstTokenNanos);
-      return new GenerationResult(
-          answerText,
-          answerIds,
-          reason,
-          citations,
-          figures,
-          cacheReport,
-          plan,
-          form,
-          request.sampling(),
-          source.name(),
-          backend.info().id(),
-          warnings,
-          tracer.trace(chunks, text));
-    }
-
-    private void warn(String sentence) {
-      warnings.add(sentence);
-      sink.onWarning(sentence);
-    }
-
-    private void report(Phase phase, int done, int total, long tokensDone, long begin) {
-      sink.onProgress(new Progress(phase, done, total, tokensDone, System.nanoTime() - begin));
-    }
+    var sentenceEnds = parts.tokenizer().sentenceEnds(text.ids());
+    var paragraphEnds = text.paragraphEnds(first.text());
+    return policies
+        .chunking()
+        .split(new ChunkingInput(text.tokens(), free - most, sentenceEnds, paragraphEnds))
+        .equals(
+            policies
+                .chunking()
+                .split(
+                    new ChunkingInput(text.tokens(), free - least, sentenceEnds, paragraphEnds)));
   }
 }

@@ -1,8 +1,10 @@
 package org.parallelcomp.engine.generate;
 
 import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.LinkedHashSet;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
@@ -96,6 +98,34 @@ public record Policies(
   /** Returns whether the chunk scorer compares token ids. */
   boolean needsTokenIds() {
     return chunkScorer.requires().contains(Evidence.TOKEN_IDS);
+  }
+
+  /** Returns whether the chunk scorer looks at the question in any way. */
+  boolean chunkScorerLooksAtQuestion() {
+    return needsQuestionLikelihood() || needsQuestionPrior() || needsTokenIds();
+  }
+
+  /**
+   * Returns whether what is kept may depend on the question: on chunks scored by it, or on keys
+   * scored by its queries, where any are evicted. A rolling cache is cut before the question comes.
+   */
+  boolean looksAtQuestion(int layers) {
+    if (plan.prefill() == PrefillMode.SEQUENTIAL) {
+      return false;
+    }
+    Set<Evidence> ofKeys = EnumSet.noneOf(Evidence.class);
+    if (schedule.prefill() != EvictionSchedule.Prefill.NEVER) {
+      if (budget.evicts()) {
+        ofKeys.addAll(tokenScorer.requires());
+        ofKeys.addAll(selector.requires());
+      }
+      for (int layer = 0; layer < layers; layer++) {
+        ofKeys.addAll(calibration.requires(layer, layers));
+      }
+    }
+    return chunkScorerLooksAtQuestion()
+        || ofKeys.contains(Evidence.ATTENTION_MASS)
+        || ofKeys.contains(Evidence.WINDOW_QUERIES);
   }
 
   /** Returns whether what a chunk keeps moves to the positions right behind the prefix. */

@@ -60,9 +60,6 @@ public final class PromptBuilder {
       throw new InferenceException(ErrorCode.INVALID_ARGUMENT, "The question is empty.");
     }
     Chat around = chat ? chat() : new Chat("", "");
-    Tokens prefix = new Tokens();
-    prefix.template(around.before);
-    prefix.words(form.instruction());
     Tokens query = new Tokens();
     int at = form.questionForm().indexOf(PromptForm.QUESTION);
     query.words(form.questionForm().substring(0, at));
@@ -71,7 +68,22 @@ public final class PromptBuilder {
     query.template(around.behind);
     query.words(form.answerLead());
     int[] queryIds = query.ids();
-    return new PromptParts(withBegin(prefix.ids()), queryIds, query.questionFrom, query.questionTo);
+    return new PromptParts(
+        prefix(form, chat).prefix(), queryIds, query.questionFrom, query.questionTo);
+  }
+
+  /**
+   * Returns what stands before every chunk, with nothing behind it: a text is read before there is
+   * a question.
+   *
+   * @param chat whether the words are put into the model's chat template (if it has one)
+   */
+  public PromptParts prefix(PromptForm form, boolean chat) {
+    Chat around = chat ? chat() : new Chat("", "");
+    Tokens prefix = new Tokens();
+    prefix.template(around.before);
+    prefix.words(form.instruction());
+    return new PromptParts(withBegin(prefix.ids()), new int[0], 0, 0);
   }
 
   /**
