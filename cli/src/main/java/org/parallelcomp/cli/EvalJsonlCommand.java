@@ -17,8 +17,7 @@ import picocli.CommandLine.Parameters;
     customSynopsis = "parallelcomp eval jsonl [OPTIONS] FILE",
     description =
         "Asks the questions of a file, a JSON object a line with context, question, answer_prefix,"
-            + " answer (or a list of them) and max_new_tokens. Each question reads its context"
-            + " anew, since plans look at the question while they read.",
+            + " answer (or a list of them) and max_new_tokens.",
     mixinStandardHelpOptions = true,
     versionProvider = ParallelComp.Version.class,
     sortOptions = false)
@@ -38,6 +37,17 @@ final class EvalJsonlCommand implements Callable<Integer> {
               + " Default: string-match-all.")
   private String scoring = "string-match-all";
 
+  @Option(
+      names = "--contexts",
+      paramLabel = "WAY",
+      description = {
+        "How a context with several questions is read. auto: once where the plan looks at no"
+            + " question, so that the answers are the same, else anew for each; anew: for each;"
+            + " joint: once, chosen by all of its questions together; unseen: once, before any"
+            + " question is known, as kvpress does. Default: ${DEFAULT-VALUE}."
+      })
+  private EvalSpec.Contexts contexts = EvalSpec.Contexts.AUTO;
+
   EvalJsonlCommand(ParallelComp command) {
     this.command = command;
   }
@@ -45,7 +55,10 @@ final class EvalJsonlCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     EvalSpec spec =
-        options.draft(EvalSpec.Kind.JSONL, PlanOptions.DEFAULT_PRESET).data(file, scoring()).spec();
+        options
+            .draft(EvalSpec.Kind.JSONL, PlanOptions.DEFAULT_PRESET)
+            .data(file, scoring(), contexts)
+            .spec();
     return new Evaluating(command, options.showsProgress(command.streams())).run(options, spec);
   }
 

@@ -152,6 +152,7 @@ final class EvalOptions {
     private int questionTokens;
     private long kvBytes;
     private int fidelityTokens;
+    private EvalSpec.Contexts contexts = EvalSpec.Contexts.ANEW;
 
     private Draft(EvalSpec.Kind kind, List<String> plans) {
       this.kind = kind;
@@ -171,9 +172,10 @@ final class EvalOptions {
       return this;
     }
 
-    Draft data(Path file, Scoring how) {
+    Draft data(Path file, Scoring how, EvalSpec.Contexts reading) {
       data = FileFact.of(file);
       scoring = how;
+      contexts = reading;
       return this;
     }
 
@@ -209,7 +211,8 @@ final class EvalOptions {
           scoredTokens,
           questionTokens,
           kvBytes,
-          fidelityTokens);
+          fidelityTokens,
+          contexts);
     }
   }
 

@@ -29,6 +29,10 @@ import org.jspecify.annotations.Nullable;
  * @param prefillSeconds time until the question had been read, or null if it was left out
  * @param decodeSeconds time from the first answer token on, or null likewise
  * @param answerTokens tokens of the answer
+ * @param context of a data file: "anew" if it was read for this question alone, "shared" if it was
+ *     read once for all of its questions, which changes no answer, "joint" if it was read once by
+ *     all of them together, "unseen" if before any; else null. The time of a reading for several
+ *     questions counts in the first of them
  * @param attention where the question's attention went, layer by layer, or null if nobody looked
  */
 public record CaseResult(
@@ -53,6 +57,7 @@ public record CaseResult(
     @Nullable Double prefillSeconds,
     @Nullable Double decodeSeconds,
     int answerTokens,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable String context,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable List<LayerAttention> attention) {
   public CaseResult {
     expected = List.copyOf(expected);
@@ -82,6 +87,7 @@ public record CaseResult(
         null,
         null,
         answerTokens,
+        context,
         attention);
   }
 }

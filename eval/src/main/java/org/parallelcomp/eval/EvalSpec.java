@@ -31,6 +31,8 @@ import org.parallelcomp.eval.cases.Scoring;
  * @param questionTokens tokens before them that stand in the place of the question
  * @param kvBytes keys and values that each method may keep, or 0 for what its plan says
  * @param fidelityTokens length at which methods are compared with full attention, or 0 for not
+ * @param contexts how often a context of the data file is read that has several questions; {@link
+ *     Contexts#ANEW} for all other kinds, and in files from before there was a choice
  */
 public record EvalSpec(
     Kind kind,
@@ -51,7 +53,8 @@ public record EvalSpec(
     int scoredTokens,
     int questionTokens,
     long kvBytes,
-    int fidelityTokens) {
+    int fidelityTokens,
+    Contexts contexts) {
   /** What is measured. */
   public enum Kind {
     /** Whether a needle is found, over length and depth. */
@@ -76,7 +79,20 @@ public record EvalSpec(
     MODEL
   }
 
+  /** How often a context is read that has several questions. */
+  public enum Contexts {
+    /** Once where that gives the same answers, since the plan looks at no question; else anew. */
+    AUTO,
+    /** Anew for each question. */
+    ANEW,
+    /** Once, where plans look at a question by all of the context's questions together. */
+    JOINT,
+    /** Once, before any question; plans that score chunks by the question are refused. */
+    UNSEEN
+  }
+
   public EvalSpec {
+    contexts = contexts == null ? Contexts.ANEW : contexts;
     methods = List.copyOf(methods);
     tasks = List.copyOf(tasks);
     lengths = List.copyOf(lengths);

@@ -14,6 +14,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.error.ErrorCode;
 import org.parallelcomp.api.error.InferenceException;
@@ -24,6 +25,7 @@ import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.Engine;
 import org.parallelcomp.engine.Progress;
 import org.parallelcomp.engine.TokenSink;
+import org.parallelcomp.eval.cases.Filler;
 
 /**
  * Runs a specification, case by case, and goes on where it was stopped. Several engines share the
@@ -50,6 +52,10 @@ public final class Evaluation {
     for (String text : spec.methods()) {
       Method method = withBytes(Method.parse(text, engine::plan), engine);
       engine.check(method.plan());
+      if (spec.contexts() == EvalSpec.Contexts.JOINT
+          || spec.contexts() == EvalSpec.Contexts.UNSEEN) {
+        engine.checkPrepared(method.plan(), spec.contexts() == EvalSpec.Contexts.JOINT);
+      }
       methods.put(text, method);
     }
     List<String> books = new ArrayList<>();
@@ -60,7 +66,12 @@ public final class Evaluation {
     if (spec.data() != null) {
       requireUnchanged(spec.data());
     }
-    this.runners = engines.stream().map(each -> new Runner(each, spec, books, methods)).toList();
+    Filler filler =
+        books.isEmpty() ? Filler.noise(engine::tokenize) : Filler.books(engine::tokenize, books);
+    this.runners =
+        engines.stream()
+            .map(each -> new Runner(each, spec, filler.with(each::tokenize), methods))
+            .toList();
     this.units = runners.getFirst().units();
   }
 
@@ -123,7 +134,7 @@ public final class Evaluation {
    * @return the result, or empty if it was cancelled before the last case
    */
   public Optional<EvalResult> run(CaseLog log, EvalListener listener, Cancellation cancellation) {
-    var work = new Work(units, log, listener);
+    var work = new Work(units, log, listener, runners.getFirst()::contextOf);
     if (runners.size() == 1) {
       work.share(runners.getFirst(), sink(listener), cancellation);
     } else {
@@ -183,14 +194,34 @@ public final class Evaluation {
     private final int doneBefore;
     private final long begin = System.nanoTime();
 
-    Work(List<Unit> units, CaseLog log, EvalListener listener) {
+    /**
+     * @param contextOf what units have in common that are run one after the other, or null
+     */
+    Work(
+        List<Unit> units,
+        CaseLog log,
+        EvalListener listener,
+        Function<Unit, @Nullable Object> contextOf) {
       this.units = units;
       this.log = log;
       this.listener = listener;
       log.done().forEach(result -> done.put(result.key(), result));
       this.doneBefore = done.size();
+      Map<Object, List<Unit>> ofContexts = new HashMap<>();
       for (Unit unit : units) {
         if (done.containsKey(unit.key())) {
+          continue;
+        }
+        Object context = contextOf.apply(unit);
+        if (context != null) {
+          ofContexts
+              .computeIfAbsent(
+                  context,
+                  first -> {
+                    groups.add(new ArrayList<>());
+                    return groups.getLast();
+                  })
+              .add(unit);
           continue;
         }
         // All methods are compared with one answer of full attention: whoever has it goes on.
@@ -208,16 +239,20 @@ public final class Evaluation {
     /** Runs cases until there are none left. */
     void share(Runner runner, TokenSink sink, Cancellation cancellation) {
       for (List<Unit> group = next(); group != null; group = next()) {
-        for (Unit unit : group) {
-          if (cancellation.isCancelled()) {
-            return;
+        try {
+          for (Unit unit : group) {
+            if (cancellation.isCancelled()) {
+              return;
+            }
+            begins(unit);
+            CaseResult result = runner.run(unit, sink, cancellation);
+            if (result == null) {
+              return;
+            }
+            ended(result);
           }
-          begins(unit);
-          CaseResult result = runner.run(unit, sink, cancellation);
-          if (result == null) {
-            return;
-          }
-          ended(result);
+        } finally {
+          runner.release();
         }
       }
     }

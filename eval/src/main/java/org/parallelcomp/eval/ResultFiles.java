@@ -91,12 +91,43 @@ public final class ResultFiles {
     String table =
         switch (result.spec().kind()) {
           case NEEDLE -> needleTable(result);
-          case RETRIEVAL, JSONL -> taskTable(result);
+          case RETRIEVAL -> taskTable(result);
+          case JSONL -> taskTable(result) + contexts(result);
           case PPL -> grid(result, "", cell -> "", cell -> decimals(cell.perplexity(), 2));
           case COMPARE -> compareTable(result);
           case BIAS -> taskTable(result) + "\n" + BiasTable.of(result);
         };
     return table + errors(result);
+  }
+
+  /** How the contexts of a data file were read, method by method. */
+  private static String contexts(EvalResult result) {
+    StringBuilder text = new StringBuilder();
+    for (String method : result.spec().methods()) {
+      Map<String, Long> ways = new LinkedHashMap<>();
+      for (CaseResult one : result.cases()) {
+        if (one.method().equals(method) && one.context() != null) {
+          ways.merge(one.context(), 1L, Long::sum);
+        }
+      }
+      ways.forEach(
+          (way, count) ->
+              text.append("\nContexts of `")
+                  .append(method)
+                  .append("`: ")
+                  .append(
+                      switch (way) {
+                        case "shared" ->
+                            "read once for all their questions, at which it does not look";
+                        case "joint" -> "read once, by all their questions together";
+                        case "unseen" -> "read once, before any question";
+                        default -> "read anew for each question";
+                      })
+                  .append(" (")
+                  .append(count)
+                  .append(" questions).\n"));
+    }
+    return text.toString();
   }
 
   private static String needleTable(EvalResult result) {

@@ -34,6 +34,7 @@ final class Runner {
   private final Filler books;
   private final Map<String, Method> methods;
   private final CaseMaker maker;
+  private final SharedContexts contexts;
   private @Nullable Unit madeFor;
   private @Nullable EvalCase made;
   private @Nullable Unit passageFor;
@@ -43,20 +44,35 @@ final class Runner {
   private List<float[]> referenceLogits = List.of();
 
   /**
-   * @param books texts to hide facts in or take passages from; none for repeated noise
+   * @param books text to hide facts in or take passages from, by the engine's tokenizer
    */
-  Runner(Engine engine, EvalSpec spec, List<String> books, Map<String, Method> methods) {
+  Runner(Engine engine, EvalSpec spec, Filler books, Map<String, Method> methods) {
     this.engine = engine;
     this.spec = spec;
-    this.books =
-        books.isEmpty() ? Filler.noise(engine::tokenize) : Filler.books(engine::tokenize, books);
+    this.books = books;
     this.methods = methods;
     this.maker = new CaseMaker(engine, spec, this.books);
+    this.contexts = new SharedContexts(engine, spec.contexts());
   }
 
   /** Returns what is to be run, in order. */
   List<Unit> units() {
     return maker.units();
+  }
+
+  /** What a text that is read for several questions is told apart by. */
+  private record ContextKey(String method, String text) {}
+
+  /** Returns what units have in common that may share a context, or null if none may. */
+  @Nullable Object contextOf(Unit unit) {
+    return spec.kind() == EvalSpec.Kind.JSONL && spec.contexts() != EvalSpec.Contexts.ANEW
+        ? new ContextKey(unit.method(), maker.create(unit).text())
+        : null;
+  }
+
+  /** Frees what units that were run had in common. */
+  void release() {
+    contexts.close();
   }
 
   /**
@@ -87,15 +103,39 @@ final class Runner {
     boolean traced = spec.kind() == EvalSpec.Kind.BIAS;
     GenerationRequest request =
         request(evalCase, method).withCancellation(cancellation).withTraced(traced);
-    GenerationResult result = engine.generate(request, sink);
+    Scored scored = new Scored(unit).expected(evalCase.answers());
+    GenerationResult result;
+    if (spec.kind() == EvalSpec.Kind.JSONL) {
+      SharedContexts.Answered answered =
+          contexts.answer(
+              new ContextKey(unit.method(), evalCase.text()),
+              request,
+              questionsOf(evalCase.text(), method),
+              sink);
+      if (answered == null) {
+        return null;
+      }
+      result = answered.result();
+      scored.context(answered);
+    } else {
+      result = engine.generate(request, sink);
+    }
     if (result.finishReason() == FinishReason.CANCELLED) {
       return null;
     }
-    Scored scored = new Scored(unit).of(result).expected(evalCase.answers());
+    scored.of(result);
     String fault = notCompressed(result);
     return fault == null
         ? scored.score(evalCase.score(result.answer())).result()
         : scored.error(fault).result();
+  }
+
+  /** Returns every question of the data file about a text. */
+  private List<GenerationRequest> questionsOf(String text, Method method) {
+    return maker.data().stream()
+        .filter(each -> each.text().equals(text))
+        .map(each -> request(each, method))
+        .toList();
   }
 
   private EvalCase caseOf(Unit unit) {
@@ -325,6 +365,8 @@ final class Runner {
     private @Nullable String answer;
     private List<String> expected = List.of();
     private @Nullable String error;
+    private @Nullable String context;
+    private double readingSeconds;
 
     Scored(Unit unit) {
       this.unit = unit;
@@ -342,6 +384,12 @@ final class Runner {
 
     Scored answer(String value) {
       answer = value;
+      return this;
+    }
+
+    Scored context(SharedContexts.Answered answered) {
+      context = answered.context();
+      readingSeconds = answered.readingSeconds();
       return this;
     }
 
@@ -389,9 +437,12 @@ final class Runner {
           figures == null ? 0 : figures.keptChunks(),
           figures == null ? 0 : figures.keptCacheBytes(),
           figures == null ? 0 : figures.fullCacheBytes(),
-          figures == null ? 0 : (figures.prefillNanos() + figures.mergeNanos()) / 1e9,
+          figures == null
+              ? 0
+              : readingSeconds + (figures.prefillNanos() + figures.mergeNanos()) / 1e9,
           figures == null ? 0 : figures.decodeNanos() / 1e9,
           figures == null ? 0 : figures.answerTokens(),
+          context,
           result == null || result.trace() == null ? null : LayerAttention.of(result.trace()));
     }
   }

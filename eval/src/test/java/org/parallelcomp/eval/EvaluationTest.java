@@ -72,7 +72,8 @@ class EvaluationTest {
         kind == EvalSpec.Kind.PPL ? 16 : 0,
         kind == EvalSpec.Kind.PPL ? 8 : 0,
         kvBytes,
-        fidelityTokens);
+        fidelityTokens,
+        EvalSpec.Contexts.ANEW);
   }
 
   private static EvalSpec needles(String... methods) {
@@ -138,6 +139,7 @@ class EvaluationTest {
             9.0,
             9.0,
             one.answerTokens(),
+            null,
             null));
     var tampered =
         new EvalResult(
@@ -344,7 +346,8 @@ class EvaluationTest {
             0,
             0,
             0,
-            0);
+            0,
+            EvalSpec.Contexts.ANEW);
     EvalResult result = run(spec, "log");
     assertEquals(List.of(1.0, 0.0, 1.0), result.cases().stream().map(CaseResult::score).toList());
     result
@@ -434,6 +437,120 @@ class EvaluationTest {
         run(spec(EvalSpec.Kind.JSONL, List.of("full"), List.of(), List.of(), file, 0, 0), "log");
     assertEquals(List.of("own", "jsonl"), result.cases().stream().map(CaseResult::task).toList());
     assertEquals(List.of(0.5, 1.0), result.cases().stream().map(CaseResult::score).toList());
+  }
+
+  private static EvalSpec questions(Path file, EvalSpec.Contexts contexts, String... methods) {
+    return new EvalSpec(
+        EvalSpec.Kind.JSONL,
+        List.of(methods),
+        List.of(),
+        List.of(),
+        List.of(),
+        1,
+        0,
+        List.of(),
+        EvalSpec.Words.TASK,
+        null,
+        null,
+        null,
+        0,
+        FileFact.of(file),
+        Scoring.STRING_MATCH_ALL,
+        0,
+        0,
+        0,
+        0,
+        contexts);
+  }
+
+  /** Two contexts with two questions each, a third with one; contexts take turns. */
+  private Path severalQuestions() throws IOException {
+    String grass = "The grass is green, the sky is blue, the sun is yellow. ".repeat(12);
+    String lisbon = grass + "The special magic number for Lisbon is: 8412067. " + grass;
+    String both =
+        grass
+            + "The special magic number for Quito is: 1357924. "
+            + grass
+            + "Mira keeps the silver key in the lighthouse. ";
+    StringBuilder lines = new StringBuilder();
+    for (List<String> row :
+        List.of(
+            List.of(both, "What is the special magic number for Quito?", "1357924", "16"),
+            List.of(lisbon, "What is the special magic number for Lisbon?", "8412067", "20"),
+            List.of(both, "Where does Mira keep the silver key?", "lighthouse", "12"),
+            List.of(grass, "What colour is the sky?", "blue", "4"),
+            List.of(lisbon, "What is the number?", "8412067", "8"))) {
+      lines.append(
+          String.format(
+              "{\"context\": \"%s\", \"question\": \"%s\", \"answer\": \"%s\","
+                  + " \"max_new_tokens\": %s, \"answer_prefix\": \"\"}%n",
+              row.toArray()));
+    }
+    return Files.writeString(folder.resolve("several.jsonl"), lines);
+  }
+
+  private static List<String> contexts(EvalResult result, String method) {
+    return result.cases().stream()
+        .filter(one -> one.method().equals(method))
+        .map(CaseResult::context)
+        .toList();
+  }
+
+  @Test
+  void aContextIsReadOnceWhereThatChangesNoAnswer() throws IOException {
+    Path file = severalQuestions();
+    String looks = "parallelcomp + chunking.tokens=120 + budget.keep=60";
+    String doesNot = "keydiff + budget.keep=100";
+    EvalResult anew = run(questions(file, EvalSpec.Contexts.ANEW, looks, doesNot), "anew");
+    EvalSpec spec = questions(file, EvalSpec.Contexts.AUTO, looks, doesNot);
+    EvalResult auto = run(spec, "auto");
+    assertEquals(List.of(), Difference.ofCases(anew, auto, 0));
+    assertEquals(List.of("anew", "anew", "anew", "anew", "anew"), contexts(auto, looks));
+    assertEquals(List.of("shared", "shared", "shared", "anew", "shared"), contexts(auto, doesNot));
+    assertEquals(contexts(anew, looks), contexts(anew, doesNot));
+    String table = ResultFiles.markdown(auto);
+    assertTrue(
+        table.contains("Contexts of `" + doesNot + "`: read once for all their questions"), table);
+    // The reading's time counts in the first question of each context.
+    List<CaseResult> shared =
+        auto.cases().stream().filter(one -> "shared".equals(one.context())).toList();
+    assertTrue(shared.get(0).prefillSeconds() > shared.get(2).prefillSeconds(), "Quito, Mira");
+    assertTrue(shared.get(1).prefillSeconds() > shared.get(3).prefillSeconds(), "Lisbon");
+    EvalResult again = EvalResult.read(ResultFiles.write(auto, folder, "auto").getFirst());
+    assertEquals(auto, again);
+
+    // What was stopped between two questions of a context reads it once more.
+    List<String> log = Files.readAllLines(folder.resolve("auto"));
+    Files.write(folder.resolve("half"), log.subList(0, 4));
+    assertEquals(List.of(), Difference.ofCases(auto, run(spec, "half"), 0));
+  }
+
+  @Test
+  void allQuestionsMayChooseAContextTogetherOrNone() throws IOException {
+    Path file = severalQuestions();
+    String plan = "parallelcomp-reread + chunking.tokens=100 + chunk-eviction.chunks=3";
+    EvalResult joint = run(questions(file, EvalSpec.Contexts.JOINT, plan), "joint");
+    assertEquals(List.of("joint", "joint", "joint", "joint", "joint"), contexts(joint, plan));
+    assertEquals(1.0, joint.cases().getFirst().score(), joint.cases().getFirst().toString());
+    assertEquals(1.0, joint.cases().get(1).score(), joint.cases().get(1).toString());
+    assertEquals(joint.cases().get(0).keptChunks(), joint.cases().get(2).keptChunks());
+
+    String unasked = "snapkv + budget.keep=100";
+    EvalResult unseen = run(questions(file, EvalSpec.Contexts.UNSEEN, unasked), "unseen");
+    assertEquals(5, contexts(unseen, unasked).stream().filter("unseen"::equals).count());
+    unseen.cases().forEach(one -> assertNull(one.error(), one.toString()));
+    unseen.cases().forEach(one -> assertTrue(one.keptBytes() < one.fullBytes(), one.toString()));
+
+    for (EvalSpec refused :
+        List.of(
+            questions(file, EvalSpec.Contexts.UNSEEN, plan),
+            questions(
+                file,
+                EvalSpec.Contexts.JOINT,
+                "parallelcomp + schedule=while-decoding(every=16, tokens=200)"))) {
+      assertThrows(
+          InferenceException.class, () -> new Evaluation(List.of(engine), refused, environment));
+    }
   }
 
   @Test

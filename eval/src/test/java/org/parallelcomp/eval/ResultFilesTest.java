@@ -72,6 +72,7 @@ class ResultFilesTest {
         0.5,
         0.3,
         4,
+        null,
         attention);
   }
 
@@ -98,6 +99,7 @@ class ResultFilesTest {
         1.0,
         1.0,
         scoredTokens,
+        null,
         null);
   }
 
@@ -127,7 +129,8 @@ class ResultFilesTest {
             8,
             8,
             0,
-            0);
+            0,
+            EvalSpec.Contexts.ANEW);
     var environment =
         new Environment(
             new FileFact("model.gguf", "ab"),

@@ -103,6 +103,60 @@ class EvalLaunchTest {
         1, both.out().lines().filter(line -> line.startsWith("Compared were")).count(), both.out());
   }
 
+  /** The plan that looks at no question reads the context once, the other one anew. */
+  @Test
+  void severalQuestionsAreAskedAboutOneContext() throws IOException {
+    String text =
+        "Tom went home. ".repeat(40)
+            + "Mira keeps the silver key in the lighthouse. "
+            + "It rained all day. ".repeat(40)
+            + "The special magic number for Lisbon is: 8412067. ";
+    Path questions =
+        Files.writeString(
+            folder.resolve("questions.jsonl"),
+            "{\"context\": \"TEXT\", \"question\": \"Where does Mira keep the silver key?\", \"answer\":"
+                    .replace("TEXT", text)
+                + " \"lighthouse\", \"max_new_tokens\": 16}\n"
+                + "{\"context\": \"TEXT\", \"question\": \"What is the special magic number for"
+                    .replace("TEXT", text)
+                + " Lisbon?\", \"answer\": \"8412067\", \"max_new_tokens\": 12}\n");
+    Outcome run =
+        Command.onModulePath(
+            JAVA,
+            "eval",
+            "jsonl",
+            "--plan=parallelcomp + chunking.tokens=160 + budget.keep=80",
+            "--plan=keydiff + budget.keep=150",
+            "--out=" + folder,
+            "--no-times",
+            questions.toString());
+    assertEquals("", run.err());
+    assertEquals(0, run.status());
+    assertTrue(
+        run.out()
+            .contains("| `parallelcomp + chunking.tokens=160 + budget.keep=80` | jsonl | 1.00"),
+        run.out());
+    assertTrue(run.out().contains("budget.keep=80`: read anew for each question (2"), run.out());
+    assertTrue(run.out().contains("budget.keep=150`: read once for all"), run.out());
+
+    Path result = folder.resolve("jsonl.json");
+    assertTrue(Files.readString(result).contains("\"contexts\" : \"AUTO\""));
+    Outcome rerun = Command.onModulePath(JAVA, "eval", "rerun", result.toString());
+    assertEquals("All 4 cases are as they were.\n", rerun.out());
+
+    Outcome unseen =
+        Command.onModulePath(
+            JAVA,
+            "eval",
+            "jsonl",
+            "--contexts=unseen",
+            "--name=unseen",
+            "--out=" + folder,
+            questions.toString());
+    assertEquals(2, unseen.status());
+    assertTrue(unseen.err().contains("'self-information' looks at the question"), unseen.err());
+  }
+
   @Test
   void whatCannotBeMeantIsRefusedInOneSentence() {
     Outcome noPlan =

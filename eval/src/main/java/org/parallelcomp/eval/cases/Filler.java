@@ -1,10 +1,9 @@
 package org.parallelcomp.eval.cases;
 
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Random;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.engine.TokenizedText;
 
 /** Text in which needles are hidden. */
@@ -23,12 +22,12 @@ public abstract sealed class Filler {
    * Returns passages of books; a book that is shorter than a passage is read again from its start.
    */
   public static Filler books(Function<String, TokenizedText> tokenizer, List<String> books) {
-    return new Books(tokenizer, books);
+    return new Books(tokenizer, books.stream().map(book -> new Repeated(book, false)).toList());
   }
 
   /** Returns the same five sentences again and again. */
   public static Filler noise(Function<String, TokenizedText> tokenizer) {
-    return new Noise(tokenizer);
+    return new Noise(tokenizer, new Repeated(NOISE, true));
   }
 
   /**
@@ -48,48 +47,80 @@ public abstract sealed class Filler {
     return tokenizer.apply(text);
   }
 
-  private static final class Books extends Filler {
-    private final List<String> books;
-    private final Map<Integer, String> texts = new HashMap<>();
-    private final Map<Integer, TokenizedText> tokenized = new HashMap<>();
+  /**
+   * Returns the same filler for another thread's tokenizer of the same model; what one of them has
+   * tokenized none does again.
+   */
+  public abstract Filler with(Function<String, TokenizedText> other);
 
-    Books(Function<String, TokenizedText> tokenizer, List<String> books) {
+  private record Encoding(String text, TokenizedText tokens) {}
+
+  /** A text that is repeated until it is long enough, and its tokens; for several threads. */
+  private static final class Repeated {
+    private final String once;
+    private final boolean doubles;
+    private String text;
+    private @Nullable TokenizedText tokens;
+
+    /**
+     * @param doubles whether it grows by all of itself, or by the text at the start once more
+     */
+    Repeated(String once, boolean doubles) {
+      this.once = once;
+      this.doubles = doubles;
+      this.text = once;
+    }
+
+    synchronized Encoding moreThan(int count, Function<String, TokenizedText> tokenizer) {
+      TokenizedText encoded = tokens == null ? tokenizer.apply(text) : tokens;
+      while (encoded.tokens() <= count) {
+        text = text + " " + (doubles ? text : once);
+        encoded = tokenizer.apply(text);
+      }
+      tokens = encoded;
+      return new Encoding(text, encoded);
+    }
+  }
+
+  private static final class Books extends Filler {
+    private final List<Repeated> books;
+
+    Books(Function<String, TokenizedText> tokenizer, List<Repeated> books) {
       super(tokenizer);
-      this.books = List.copyOf(books);
+      this.books = books;
     }
 
     @Override
     String take(Random random, int index, int tokens) {
-      int book = index % books.size();
-      String text = texts.computeIfAbsent(book, books::get);
-      TokenizedText encoded = tokenized.computeIfAbsent(book, b -> tokenize(books.get(b)));
-      while (encoded.tokens() <= tokens) {
-        text = text + " " + books.get(book);
-        encoded = tokenize(text);
-        texts.put(book, text);
-        tokenized.put(book, encoded);
-      }
-      int from = random.nextInt(encoded.tokens() - tokens);
-      return text.substring(encoded.fromChar()[from], encoded.toChar()[from + tokens - 1]);
+      Encoding book = books.get(index % books.size()).moreThan(tokens, this::tokenize);
+      int from = random.nextInt(book.tokens().tokens() - tokens);
+      return book.text()
+          .substring(book.tokens().fromChar()[from], book.tokens().toChar()[from + tokens - 1]);
+    }
+
+    @Override
+    public Filler with(Function<String, TokenizedText> other) {
+      return new Books(other, books);
     }
   }
 
   private static final class Noise extends Filler {
-    private String text = NOISE;
-    private TokenizedText encoded;
+    private final Repeated noise;
 
-    Noise(Function<String, TokenizedText> tokenizer) {
+    Noise(Function<String, TokenizedText> tokenizer, Repeated noise) {
       super(tokenizer);
-      this.encoded = tokenize(text);
+      this.noise = noise;
     }
 
     @Override
     String take(Random random, int index, int tokens) {
-      while (encoded.tokens() < tokens) {
-        text = text + " " + text;
-        encoded = tokenize(text);
-      }
-      return text.substring(0, encoded.toChar()[tokens - 1]);
+      Encoding text = noise.moreThan(tokens, this::tokenize);
+      return text.text().substring(0, text.tokens().toChar()[tokens - 1]);
+    }
+
+    @Override
+    public Filler with(Function<String, TokenizedText> other) {
+      return new Noise(other, noise);
     }
   }
 }
