@@ -7,6 +7,7 @@ import org.parallelcomp.api.policy.Plan;
 import org.parallelcomp.engine.CacheReport;
 import org.parallelcomp.engine.Figures;
 import org.parallelcomp.engine.GenerationResult;
+import org.parallelcomp.engine.Sampling;
 import org.parallelcomp.report.Page.Fact;
 
 /** What repeats a run, as tables of the page. */
@@ -40,7 +41,7 @@ final class RunTables {
     rows.add(new Fact("instruction", orNone(result.form().instruction())));
     rows.add(new Fact("question form", result.form().questionForm().strip()));
     rows.add(new Fact("answer lead", orNone(result.form().answerLead())));
-    rows.add(new Fact("sampling", result.sampling().toString()));
+    rows.add(new Fact("sampling", sampling(result.sampling())));
     rows.add(new Fact("text", Numbers.count(figures.textTokens(), "token")));
     rows.add(new Fact("prompt around it", Numbers.count(figures.promptTokens(), "token")));
     rows.add(new Fact("prefilled", Numbers.count(figures.prefilledTokens(), "token")));
@@ -92,5 +93,29 @@ final class RunTables {
     var rows = new ArrayList<Fact>();
     report.facts().forEach((name, value) -> rows.add(new Fact(name, value)));
     return new Page.Table("To repeat it", rows);
+  }
+
+  /** How tokens were drawn, the steps that do nothing left out. */
+  static String sampling(Sampling sampling) {
+    var words = new ArrayList<String>();
+    if (sampling.temperature() == 0) {
+      words.add("the most likely token");
+    } else {
+      words.add("temperature " + sampling.temperature());
+      if (sampling.topK() > 0) {
+        words.add("top-k " + sampling.topK());
+      }
+      if (sampling.topP() < 1) {
+        words.add("top-p " + sampling.topP());
+      }
+      if (sampling.minP() > 0) {
+        words.add("min-p " + sampling.minP());
+      }
+      words.add("seed " + sampling.seed());
+    }
+    if (sampling.repetitionPenalty() != 1) {
+      words.add("repetition penalty " + sampling.repetitionPenalty());
+    }
+    return String.join(", ", words);
   }
 }

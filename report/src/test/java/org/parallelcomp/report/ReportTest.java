@@ -14,6 +14,7 @@ import org.jsoup.nodes.Document;
 import org.jsoup.nodes.Element;
 import org.junit.jupiter.api.Test;
 import org.parallelcomp.api.error.InferenceException;
+import org.parallelcomp.engine.Sampling;
 import org.parallelcomp.engine.Trace;
 
 /** The page as a reader of its source finds it; {@link BrowserTest} looks at it in a browser. */
@@ -127,6 +128,14 @@ class ReportTest {
         assertFalse(attribute.getKey().startsWith("on"), attribute::toString);
       }
     }
+  }
+
+  @Test
+  void howTokensWereDrawnIsSaidInWords() {
+    assertEquals("the most likely token", RunTables.sampling(Sampling.GREEDY));
+    assertEquals(
+        "temperature 0.7, top-k 40, min-p 0.05, seed 3, repetition penalty 1.1",
+        RunTables.sampling(new Sampling(1.1, 0.7, 40, 1, 0.05, 3)));
   }
 
   /** Nothing is loaded, and a browser would refuse to. */
