@@ -45,6 +45,7 @@ decode_round() {
   for precision in int8 int4; do
     mine onnx "precision=$precision" "$smollm2" 0 64 9
   done
+  mine onnx precision=int8 "$peers/SmolLM2-135M-Instruct.Q4_0.gguf" 0 64 9
   for type in Q4_0 Q8_0; do
     theirs "$peers/SmolLM2-135M-Instruct.$type.gguf" 0 64 5
   done
@@ -98,8 +99,8 @@ print("| --- | --- | --- | --- | --- | --- |")
 if whole:
     row("prefill of 2,048 tokens, F32", 1.0, 1.2, ours("onnx precision=f32", "pp2048"), ours("cpu-vector", "pp2048"))
     row("the same in int8", 1.2, 2.0, ours("onnx precision=int8", "pp2048"), ours("llama.cpp.*Q", "pp2048"))
-for precision in ("int8", "int4"):
-    row("decode, " + precision, 0.7, 1.0, ours("onnx precision=" + precision, "tg64"), ours("llama.cpp", "tg64"))
+for form in ("Q4_1", "Q4_0"):
+    row("decode, file of " + form, 0.7, 1.0, ours("onnx precision=int8.*" + form, "tg64"), ours("llama.cpp", "tg64"))
 if whole:
     asked = min((v, k) for k, v in seconds.items() if k.startswith("onnx"))
     row("ask over 131,072 tokens", 1.0, 1.5, asked, min((v, k) for k, v in seconds.items() if k.startswith("cpu")), "s")

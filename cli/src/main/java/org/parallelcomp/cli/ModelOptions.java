@@ -47,8 +47,8 @@ final class ModelOptions {
       paramLabel = "NAME",
       description =
           "What ONNX Runtime multiplies as: f32, int8 (the default, loses less than 1 % of"
-              + " perplexity) or int4 (loses 10 % and more); means --backend onnx --backend-option"
-              + " precision=NAME.")
+              + " perplexity) or int4 (likewise on a file of 4-bit blocks, 10 % and more on others);"
+              + " means --backend onnx --backend-option precision=NAME.")
   private @Nullable String onnxPrecision;
 
   @Option(

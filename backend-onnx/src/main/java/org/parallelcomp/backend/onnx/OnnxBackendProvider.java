@@ -43,7 +43,8 @@ public final class OnnxBackendProvider implements BackendProvider {
               + String.join(", ", Providers.available(library))
               + " (with other builds of the library also "
               + String.join(", ", Providers.missing(library))
-              + "); F32 caches; without an operator and so in plain Java: "
+              + "); products in f32, int8 (the default) or int4, whose losses stand in"
+              + " docs/performance-onnx.md; F32 caches; without an operator and so in plain Java: "
               + OnnxTensorOps.IN_JAVA
               + ", "
               + "embedding, caches");

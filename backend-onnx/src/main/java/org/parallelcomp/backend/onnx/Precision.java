@@ -10,10 +10,13 @@ enum Precision {
   F32,
   /**
    * Weights as signed bytes with a scale for each output, activations as unsigned bytes with a
-   * scale for each row.
+   * scale for each row. A single row takes what the file holds in 4 bits as INT4 does.
    */
   INT8,
-  /** Weights in 4 bits with a scale and a zero point for 32 of them, activations in 8 bits. */
+  /**
+   * Weights in 4 bits with a scale and a zero point for 32 of them, as a file of 4 bits has them,
+   * others rounded; activations in 8 bits. The head has 8 bits where the file has more than 4.
+   */
   INT4;
 
   static final Precision DEFAULT = INT8;

@@ -16,10 +16,9 @@ import org.parallelcomp.backend.onnx.graph.Graph;
  *
  * <p>INT8: {@code out[r, n] = a_r b_n sum over k of (x[r, k] - 128) w[k, n]} with {@code a_r} a
  * 127th of the row's greatest absolute value and {@code b_n} that of the output's weights. A scale
- * for each row is what keeps rows independent; a single row is its own tensor, so that one operator
- * does it all. Unsigned times signed is what processors have instructions for. Blocks of x and w
- * are rotated before (see {@link Hadamard}): without that a model with outliers among its
- * activations loses some per cent of perplexity.
+ * for each row is what keeps rows independent. Unsigned times signed is what processors have
+ * instructions for. Blocks of x and w are rotated before (see {@link Hadamard}): without that a
+ * model with outliers among its activations loses some per cent of perplexity.
  *
  * <p>INT4: see {@link FourBits}; the runtime quantises each 32 activations for itself.
  */
