@@ -28,6 +28,7 @@ import org.parallelcomp.backend.cuda.ffi.LaunchArguments;
  * Attention. Few rows (decoding) are split over their keys by a kernel of our own. Many rows over a
  * cache of 16 bits go to cuDNN, where it is there and all heads hold as many tokens; where not,
  * they go in tiles on the matrix units, and over F32 caches in tiles in F32, by kernels of our own.
+ * These take all sequences of a call at once, cuDNN one at a time.
  */
 final class CudaAttentionOps implements AttentionOps, AutoCloseable {
   /** Greatest head that the kernels hold in a tile. */
@@ -57,6 +58,13 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
 
   /** Rows from which cuDNN's graph is worth its conversions. */
   private static final int FUSED_ROWS = 128;
+
+  /**
+   * The same where several sequences are attended to. Reckoned from 8192 rows of 32 heads of 128 on
+   * an H200: 0.94 ms and 0.16 ms for the conversions, our own kernel 3.05 ms; so for 1024 rows both
+   * take 0.05 ms, of which cuDNN's four launches are a quarter. Not measured.
+   */
+  private static final int FUSED_ROWS_OF_SEVERAL = 1024;
 
   /** Greatest head of cuDNN's kernel on Hopper. */
   private static final int MOST_FUSED_HEAD_DIM = 128;
@@ -97,6 +105,60 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
     return headDim % 8 == 0 && headDim <= MOST_HEAD_DIM;
   }
 
+  /** What one call attends to, its tensors as this backend's own. */
+  private record Attention(
+      CudaTensor out,
+      @Nullable CudaTensor sums,
+      CudaTensor queries,
+      float scale,
+      List<AttendSequence> sequences) {
+    int tokens() {
+      return queries.shape().intDim(0);
+    }
+
+    int queryHeads() {
+      return queries.shape().intDim(1);
+    }
+
+    int headDim() {
+      return queries.shape().intDim(2);
+    }
+
+    int kvHeads() {
+      return sequences.getFirst().layer().kvHeads();
+    }
+
+    DType cache() {
+      return sequences.getFirst().layer().keys().dtype();
+    }
+
+    /** Returns the most rows of a sequence. */
+    int mostRows() {
+      return sequences.stream().mapToInt(AttendSequence::rows).max().orElse(0);
+    }
+
+    /** Returns the most keys that a head of a sequence shows. */
+    int mostKeys() {
+      int most = 0;
+      for (AttendSequence sequence : sequences) {
+        for (int head = 0; head < sequence.layer().kvHeads(); head++) {
+          most = Math.max(most, sequence.toToken()[head] - sequence.fromToken()[head]);
+        }
+      }
+      return most;
+    }
+
+    /** The same for some of the sequences. */
+    Attention of(List<AttendSequence> some) {
+      return new Attention(out, sums, queries, scale, some);
+    }
+
+    /** The same, with results elsewhere. */
+    Attention into(CudaTensor otherOut, CudaTensor otherSums) {
+      return new Attention(otherOut, otherSums, queries, scale, sequences);
+    }
+  }
+
   @Override
   public void attend(
       Tensor out,
@@ -105,55 +167,49 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
       float scale,
       List<AttendSequence> sequences) {
     Arguments.requireAttend(out, logSumExp, queries, sequences);
-    CudaTensor to = CudaTensor.floats(out).gapless("a head");
-    CudaTensor from = CudaTensor.floats(queries).gapless("a head");
-    CudaTensor sums = logSumExp == null ? null : CudaTensor.floats(logSumExp).gapless("logSumExp");
+    var attention =
+        new Attention(
+            CudaTensor.floats(out).gapless("a head"),
+            logSumExp == null ? null : CudaTensor.floats(logSumExp).gapless("logSumExp"),
+            CudaTensor.floats(queries).gapless("a head"),
+            scale,
+            sequences);
     if (sequences.isEmpty() || queries.shape().elements() == 0) {
       return;
     }
     sequences.forEach(sequence -> requireSupported(queries, sequence));
-    DType cache = sequences.getFirst().layer().keys().dtype();
+    DType cache = attention.cache();
     if (sequences.stream().anyMatch(sequence -> sequence.layer().keys().dtype() != cache)) {
       throw new InferenceException(
           ErrorCode.UNSUPPORTED_OPERATION, "Caches of two types cannot be attended to at once.");
     }
     List<AttendSequence> rest =
-        sequences.stream()
-            .filter(sequence -> !attendFused(to, sums, from, scale, sequence))
-            .toList();
+        sequences.stream().filter(sequence -> !attendFused(attention, sequence)).toList();
     if (!rest.isEmpty()) {
-      attendByOwnKernels(to, sums, from, scale, rest, cache);
+      attendByOwnKernels(attention.of(rest));
     }
   }
 
   /** One caller at a time, since launches that belong together share the memory of parts. */
-  private synchronized void attendByOwnKernels(
-      CudaTensor to,
-      @Nullable CudaTensor sums,
-      CudaTensor queries,
-      float scale,
-      List<AttendSequence> sequences,
-      DType cache) {
-    int tokens = queries.shape().intDim(0);
-    int kvHeads = sequences.getFirst().layer().kvHeads();
-    int group = queries.shape().intDim(1) / kvHeads;
-    int maxRows = sequences.stream().mapToInt(AttendSequence::rows).max().orElse(0);
+  private synchronized void attendByOwnKernels(Attention attention) {
+    List<AttendSequence> sequences = attention.sequences;
+    int tokens = attention.tokens();
     boolean few =
-        maxRows <= FEW_ROWS
+        attention.mostRows() <= FEW_ROWS
             && tokens <= FEW_TOKENS
-            && group <= MOST_GROUP_OF_SPLIT
-            && tokens * kvHeads <= COUNTERS;
+            && attention.queryHeads() / attention.kvHeads() <= MOST_GROUP_OF_SPLIT
+            && tokens * attention.kvHeads() <= COUNTERS;
     long table = few && sequences.size() == 1 ? tableOf(sequences.getFirst()) : 0;
     try (Lease sequenceList = sequences(sequences)) {
       if (table != 0) {
-        attendFew(to, sums, queries, scale, sequences, sequenceList, table, cache);
+        attendFew(attention, sequenceList, table);
         return;
       }
       try (Lease ranges = ranges(sequences)) {
         if (few) {
-          attendFew(to, sums, queries, scale, sequences, sequenceList, ranges.address(), cache);
+          attendFew(attention, sequenceList, ranges.address());
         } else {
-          attendMany(to, sums, queries, scale, sequences, sequenceList, ranges, cache);
+          attendMany(attention, sequenceList, ranges);
         }
       }
     }
@@ -167,21 +223,17 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
     return seesAll ? tables.ranges(sequence.layer()) : 0;
   }
 
-  /** Attends by cuDNN and returns true, or does nothing where it cannot serve. */
-  private boolean attendFused(
-      CudaTensor out,
-      @Nullable CudaTensor sums,
-      CudaTensor queries,
-      float scale,
-      AttendSequence sequence) {
+  /** Attends to one sequence by cuDNN and returns true, or does nothing where it cannot serve. */
+  private boolean attendFused(Attention attention, AttendSequence sequence) {
     KvLayer layer = sequence.layer();
     int rows = sequence.rows();
-    if (fused == null || rows < FUSED_ROWS || !isEven(sequence)) {
+    int fewest = attention.sequences.size() == 1 ? FUSED_ROWS : FUSED_ROWS_OF_SEVERAL;
+    if (fused == null || rows < fewest || !isEven(sequence)) {
       return false;
     }
-    int queryHeads = queries.shape().intDim(1);
-    int headDim = queries.shape().intDim(2);
-    DType cache = layer.keys().dtype();
+    int queryHeads = attention.queryHeads();
+    int headDim = attention.headDim();
+    DType cache = attention.cache();
     int mostRows = graphRows(rows);
     var key =
         new FusedAttention.Key(
@@ -192,8 +244,9 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
             layer.kvHeads(),
             headDim,
             sequence.causal());
-    CudaTensor ownQueries = queries.slice(0, sequence.firstRow(), sequence.firstRow() + rows);
-    CudaTensor ownOut = out.slice(0, sequence.firstRow(), sequence.firstRow() + rows);
+    int end = sequence.firstRow() + rows;
+    CudaTensor queries = attention.queries.slice(0, sequence.firstRow(), end);
+    CudaTensor out = attention.out.slice(0, sequence.firstRow(), end);
     int columns = queryHeads * headDim;
     boolean rowsAreGapless = queries.stride(1) == headDim && out.stride(1) == headDim;
     if (!rowsAreGapless || !fused.supports(key)) {
@@ -210,13 +263,13 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
           halfQueries.address(),
           columns,
           DType.F32,
-          ownQueries.address(),
-          ownQueries.stride(0),
+          queries.address(),
+          queries.stride(0),
           rows,
           columns);
       fused.attend(
           key,
-          scale,
+          attention.scale,
           halfOut.address(),
           allSums.address(),
           halfQueries.address(),
@@ -226,18 +279,16 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
           keyCount.address());
       moves.convert(
           DType.F32,
-          ownOut.address(),
-          ownOut.stride(0),
+          out.address(),
+          out.stride(0),
           cache,
           halfOut.address(),
           columns,
           rows,
           columns);
-      if (sums != null) {
+      if (attention.sums != null) {
         var computed = new CudaTensor(allSums, DType.F32, Layout.contiguous(padded));
-        moves.copy(
-            sums.slice(1, sequence.firstRow(), sequence.firstRow() + rows),
-            computed.slice(1, 0, rows));
+        moves.copy(attention.sums.slice(1, sequence.firstRow(), end), computed.slice(1, 0, rows));
       }
     }
     return true;
@@ -270,21 +321,13 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
     return true;
   }
 
-  private void attendMany(
-      CudaTensor out,
-      @Nullable CudaTensor sums,
-      CudaTensor queries,
-      float scale,
-      List<AttendSequence> sequences,
-      Lease sequenceList,
-      Lease ranges,
-      DType cache) {
-    int parts = cache == DType.F32 ? 1 : partsOfKeys(queries, sequences);
+  private void attendMany(Attention attention, Lease sequenceList, Lease ranges) {
+    int parts = attention.cache() == DType.F32 ? 1 : partsOfKeys(attention);
     if (parts == 1) {
-      launchMany(out, sums, queries, scale, sequences, sequenceList, ranges, cache, 1);
+      launchMany(attention, sequenceList, ranges, 1);
       return;
     }
-    Shape shape = queries.shape();
+    Shape shape = attention.queries.shape();
     long numbers = parts * shape.elements();
     long sumsOfParts = parts * shape.dim(0) * shape.dim(1);
     var memory =
@@ -299,16 +342,8 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
             parts,
             Shape.of(shape.dim(1), shape.dim(0)));
     launchMany(
-        partOuts.getFirst(),
-        partSums.getFirst(),
-        queries,
-        scale,
-        sequences,
-        sequenceList,
-        ranges,
-        cache,
-        parts);
-    merge(out, sums, partOuts, partSums);
+        attention.into(partOuts.getFirst(), partSums.getFirst()), sequenceList, ranges, parts);
+    merge(attention.out, attention.sums, partOuts, partSums);
   }
 
   private static List<CudaTensor> split(CudaTensor numbers, int parts, Shape shape) {
@@ -322,14 +357,14 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
    * Returns into how many parts the keys of rows are cut that are too few to fill the device, as
    * those of a question behind a chunk.
    */
-  private int partsOfKeys(CudaTensor queries, List<AttendSequence> sequences) {
-    AttendSequence first = sequences.getFirst();
-    if (sequences.size() > 1 || first.rows() != queries.shape().dim(0)) {
+  private int partsOfKeys(Attention attention) {
+    int rows = attention.mostRows();
+    if (attention.sequences.size() > 1 || rows != attention.tokens()) {
       return 1;
     }
-    int blocks = (first.rows() + ROWS_OF_TILE - 1) / ROWS_OF_TILE * queries.shape().intDim(1);
+    int blocks = (rows + ROWS_OF_TILE - 1) / ROWS_OF_TILE * attention.queryHeads();
     int wanted = BLOCKS_PER_MULTIPROCESSOR * runtime.context().device().multiprocessors() / blocks;
-    return Math.clamp(Math.min(maxKeys(sequences) / KEYS_PER_SPLIT, wanted), 1, MOST_PARTS);
+    return Math.clamp(Math.min(attention.mostKeys() / KEYS_PER_SPLIT, wanted), 1, MOST_PARTS);
   }
 
   /**
@@ -338,39 +373,32 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
    * @param parts into how many parts keys are cut; the outputs are those of the first, and the
    *     others lie behind without gaps
    */
-  private void launchMany(
-      CudaTensor out,
-      @Nullable CudaTensor sums,
-      CudaTensor queries,
-      float scale,
-      List<AttendSequence> sequences,
-      Lease sequenceList,
-      Lease ranges,
-      DType cache,
-      int parts) {
-    int queryHeads = queries.shape().intDim(1);
-    int headDim = queries.shape().intDim(2);
-    int maxRows = sequences.stream().mapToInt(AttendSequence::rows).max().orElse(0);
-    boolean exact = cache == DType.F32;
+  private void launchMany(Attention attention, Lease sequenceList, Lease ranges, int parts) {
+    CudaTensor out = attention.out;
+    CudaTensor sums = attention.sums;
+    int queryHeads = attention.queryHeads();
+    int headDim = attention.headDim();
+    int mostRows = attention.mostRows();
+    int sequences = attention.sequences.size();
     LaunchArguments arguments =
         LaunchArguments.begin()
             .address(out.address())
             .number(0)
             .address(sums == null ? 0 : sums.address())
-            .address(queries.address())
+            .address(attention.queries.address())
             .number(0)
             .address(sequenceList.address())
             .address(ranges.address())
-            .number(scale)
+            .number(attention.scale)
             .number(queryHeads)
-            .number(sequences.getFirst().layer().kvHeads())
+            .number(attention.kvHeads())
             .number(headDim);
-    strides(arguments, out, queries, sums);
-    if (exact) {
+    strides(arguments, attention);
+    if (attention.cache() == DType.F32) {
       runtime.launch(
           KernelSource.ATTENTION,
           "attend_f32",
-          new Grid((maxRows + 31) / 32, queryHeads, sequences.size()),
+          new Grid((mostRows + 31) / 32, queryHeads, sequences),
           256,
           exactSharedBytes(headDim),
           arguments);
@@ -378,11 +406,9 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
       int tile = tileHeadDim(headDim);
       runtime.launch(
           KernelSource.ATTENTION_TILES,
-          "attend_" + Moves.suffix(cache) + "_d" + tile,
+          "attend_" + Moves.suffix(attention.cache()) + "_d" + tile,
           new Grid(
-              (maxRows + ROWS_OF_TILE - 1) / ROWS_OF_TILE,
-              queryHeads,
-              (long) sequences.size() * parts),
+              (mostRows + ROWS_OF_TILE - 1) / ROWS_OF_TILE, queryHeads, (long) sequences * parts),
           THREADS,
           tileSharedBytes(tile),
           arguments
@@ -413,38 +439,31 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
     return 4 * (3 * 32 * (headDim + 4) + 32 * 36);
   }
 
-  private void attendFew(
-      CudaTensor out,
-      @Nullable CudaTensor sums,
-      CudaTensor queries,
-      float scale,
-      List<AttendSequence> sequences,
-      Lease sequenceList,
-      long ranges,
-      DType cache) {
-    int tokens = queries.shape().intDim(0);
-    int queryHeads = queries.shape().intDim(1);
-    int headDim = queries.shape().intDim(2);
-    int kvHeads = sequences.getFirst().layer().kvHeads();
-    int splits = splits(maxKeys(sequences), tokens * kvHeads);
+  private void attendFew(Attention attention, Lease sequenceList, long ranges) {
+    CudaTensor sums = attention.sums;
+    int tokens = attention.tokens();
+    int queryHeads = attention.queryHeads();
+    int headDim = attention.headDim();
+    int kvHeads = attention.kvHeads();
+    int splits = splits(attention.mostKeys(), tokens * kvHeads);
     long partialBytes = 4L * tokens * queryHeads * splits * (headDim + 2);
     LaunchArguments arguments =
         LaunchArguments.begin()
-            .address(out.address())
+            .address(attention.out.address())
             .address(sums == null ? 0 : sums.address())
-            .address(queries.address())
+            .address(attention.queries.address())
             .address(sequenceList.address())
-            .number(sequences.size())
+            .number(attention.sequences.size())
             .address(ranges)
-            .number(scale)
+            .number(attention.scale)
             .number(queryHeads)
             .number(kvHeads)
             .number(headDim);
-    strides(arguments, out, queries, sums);
+    strides(arguments, attention);
     arguments.address(partials(partialBytes).address()).address(counters.address());
     runtime.launch(
         KernelSource.ATTENTION,
-        "attend_split_" + Moves.suffix(cache),
+        "attend_split_" + Moves.suffix(attention.cache()),
         new Grid(splits, kvHeads, tokens),
         THREADS,
         0,
@@ -464,24 +483,13 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
     return partials;
   }
 
-  private static void strides(
-      LaunchArguments arguments, CudaTensor out, CudaTensor queries, @Nullable CudaTensor sums) {
+  private static void strides(LaunchArguments arguments, Attention attention) {
     arguments
-        .number(out.stride(0))
-        .number(out.stride(1))
-        .number(queries.stride(0))
-        .number(queries.stride(1))
-        .number(sums == null ? 0L : sums.stride(0));
-  }
-
-  private static int maxKeys(List<AttendSequence> sequences) {
-    int max = 0;
-    for (AttendSequence sequence : sequences) {
-      for (int head = 0; head < sequence.layer().kvHeads(); head++) {
-        max = Math.max(max, sequence.toToken()[head] - sequence.fromToken()[head]);
-      }
-    }
-    return max;
+        .number(attention.out.stride(0))
+        .number(attention.out.stride(1))
+        .number(attention.queries.stride(0))
+        .number(attention.queries.stride(1))
+        .number(attention.sums == null ? 0L : attention.sums.stride(0));
   }
 
   /**

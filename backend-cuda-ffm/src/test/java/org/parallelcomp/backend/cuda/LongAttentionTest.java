@@ -3,12 +3,15 @@ package org.parallelcomp.backend.cuda;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIf;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.parallelcomp.api.backend.AttendSequence;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.BackendConfig;
@@ -19,8 +22,9 @@ import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 
 /**
- * What the kit's small shapes do not reach: keys that are cut into parts, and steps that repeat
- * until they run as graphs. Held against the formula in double precision.
+ * What the kit's small shapes do not reach: keys that are cut into parts, chunks that pass
+ * together, and steps that repeat until they run as graphs. Held against the formula in double
+ * precision.
  */
 @EnabledIf(
     value = "org.parallelcomp.backend.cuda.OnDevice#usable",
@@ -68,18 +72,31 @@ class LongAttentionTest {
       }
     }
 
-    /** Attention of a row of a head to the first keys. */
-    double[] expected(float[] queries, int row, int head, int visible) {
+    /** Scaled products of a row of a head with the first keys. */
+    private double[] products(float[] queries, int row, int head, int visible) {
       int query = (row * HEADS + head) * DIM;
       int kv = head / GROUP * DIM;
       double[] products = new double[visible];
-      double most = Double.NEGATIVE_INFINITY;
       for (int key = 0; key < visible; key++) {
         for (int d = 0; d < DIM; d++) {
           products[key] += (double) queries[query + d] * keys.get(key)[kv + d] * SCALE;
         }
-        most = Math.max(most, products[key]);
       }
+      return products;
+    }
+
+    /** The logarithm of the sum of their exponentials. */
+    double logSumExp(float[] queries, int row, int head, int visible) {
+      double[] products = products(queries, row, head, visible);
+      double most = Arrays.stream(products).max().orElseThrow();
+      return most + Math.log(Arrays.stream(products).map(p -> Math.exp(p - most)).sum());
+    }
+
+    /** Attention of a row of a head to the first keys. */
+    double[] expected(float[] queries, int row, int head, int visible) {
+      int kv = head / GROUP * DIM;
+      double[] products = products(queries, row, head, visible);
+      double most = Arrays.stream(products).max().orElseThrow();
       double sum = 0;
       double[] out = new double[DIM];
       for (int key = 0; key < visible; key++) {
@@ -139,6 +156,60 @@ class LongAttentionTest {
               SCALE,
               List.of(AttendSequence.causal(0, rows, layer.cache)));
       assertAttended(backend.host().copyToHostFloats(out), layer, queries, rows);
+    }
+  }
+
+  /** Sequences for our own kernel, for cuDNN where it is there, and for one of each. */
+  @ParameterizedTest
+  @ValueSource(strings = {"200 130 41", "1100 1030", "300 1030 8", "3 1 2"})
+  void severalSequencesAttendEachToItsOwnKeys(String rowsOfEach) {
+    int[] rows = Arrays.stream(rowsOfEach.split(" ")).mapToInt(Integer::parseInt).toArray();
+    int allRows = Arrays.stream(rows).sum();
+    try (Backend backend = new CudaBackendProvider().open(new BackendConfig(1, Map.of()));
+        MemoryScope scope = backend.openScope("test")) {
+      var layers = new ArrayList<Layer>();
+      var sequences = new ArrayList<AttendSequence>();
+      int firstRow = 0;
+      for (int i = 0; i < rows.length; i++) {
+        // Some tokens stand before the rows' own, as a prefix does.
+        var layer = new Layer(backend, scope, rows[i] + 60);
+        layer.append(backend, scope, 1 + 17 * i);
+        layer.append(backend, scope, rows[i]);
+        layers.add(layer);
+        sequences.add(AttendSequence.causal(firstRow, rows[i], layer.cache));
+        firstRow += rows[i];
+      }
+      float[] queries = numbers(allRows * HEADS * DIM);
+      Shape shape = Shape.of(allRows, HEADS, DIM);
+      Tensor out = scope.allocate(DType.F32, shape);
+      Tensor sums = scope.allocate(DType.F32, Shape.of(HEADS, allRows));
+      backend
+          .attention()
+          .attend(out, sums, backend.tensorOps(scope).constant(shape, queries), SCALE, sequences);
+      float[] attended = backend.host().copyToHostFloats(out);
+      float[] logSumExp = backend.host().copyToHostFloats(sums);
+      int rowNumbers = HEADS * DIM;
+      for (int i = 0; i < rows.length; i++) {
+        int first = sequences.get(i).firstRow();
+        int end = first + rows[i];
+        float[] own = Arrays.copyOfRange(queries, first * rowNumbers, end * rowNumbers);
+        assertAttended(
+            Arrays.copyOfRange(attended, first * rowNumbers, end * rowNumbers),
+            layers.get(i),
+            own,
+            rows[i]);
+        int tokens = layers.get(i).keys.size();
+        for (int head = 0; head < HEADS; head++) {
+          // The first and the last row of each, so that none is written to the place of another.
+          for (int row : new int[] {0, rows[i] - 1}) {
+            assertEquals(
+                layers.get(i).logSumExp(own, row, head, tokens - rows[i] + row + 1),
+                logSumExp[head * allRows + first + row],
+                4e-3,
+                "sequence " + i + " row " + row + " of " + head);
+          }
+        }
+      }
     }
   }
 
