@@ -13,35 +13,49 @@ import java.util.List;
 import java.util.Random;
 
 /**
- * Writes a GGUF file with the shape of Llama-3.1-8B, random BF16 weights and a token for every
+ * Writes a GGUF file with the shape of a known model, random BF16 weights and a token for every
  * byte, and a text of a given number of tokens, so that the command can be measured where there are
- * no models. All matrices are parts of the one largest, which leaves a file of 1 GB; a device loads
- * each of them, 16 GB in all. A program, not a test.
+ * no models. All matrices are parts of the one largest, which leaves a file of 1 GB for the shape
+ * of Llama-3.1-8B; a device loads each of them, 16 GB in all. A program, not a test.
  *
  * <pre>
- * SyntheticModel model.gguf [window [layers]]
+ * SyntheticModel model.gguf [window [layers [shape]]]    a shape's own layers: 0
  * SyntheticModel text.txt tokens
  * </pre>
  */
 public final class SyntheticModel {
-  private static final int HIDDEN = 4096;
-  private static final int FEED_FORWARD = 14336;
-  private static final int QUERY_HEADS = 32;
-  private static final int KV_HEADS = 8;
-  private static final int HEAD_DIM = 128;
-  private static final int VOCAB = 128256;
+  /** The numbers of a model. */
+  private record ModelShape(
+      String name,
+      int layers,
+      int hiddenDim,
+      int feedForwardDim,
+      int queryHeads,
+      int kvHeads,
+      int headDim,
+      int vocab) {}
+
+  private static final List<ModelShape> SHAPES =
+      List.of(
+          new ModelShape("llama-3.1-8b", 32, 4096, 14336, 32, 8, 128, 128256),
+          new ModelShape("smollm2-135m", 30, 576, 1536, 9, 3, 64, 49152));
+
   private static final int F32 = 0;
   private static final int BF16 = 30;
   private static final int METADATA = 17;
 
   private static final int BLOCK_NUMBERS = (8 << 20) + 4128;
-  private static final long MATRICES_BYTES = 2L * HIDDEN * VOCAB;
 
   private final Random random = new Random(1);
   private final ByteBuffer header = ByteBuffer.allocate(64 << 20).order(ByteOrder.LITTLE_ENDIAN);
   private final List<Runnable> tensors = new ArrayList<>();
+  private final ModelShape shape;
+  private final long matricesBytes;
 
-  private SyntheticModel() {}
+  private SyntheticModel(ModelShape shape) {
+    this.shape = shape;
+    this.matricesBytes = 2L * shape.hiddenDim * shape.vocab;
+  }
 
   /** Writes a model or a text. */
   public static void main(String[] arguments) throws IOException {
@@ -50,9 +64,20 @@ public final class SyntheticModel {
       Files.writeString(file, text(Integer.parseInt(arguments[1])));
     } else {
       int window = arguments.length > 1 ? Integer.parseInt(arguments[1]) : 8192;
-      int layers = arguments.length > 2 ? Integer.parseInt(arguments[2]) : 32;
-      new SyntheticModel().write(file, window, layers);
+      int layers = arguments.length > 2 ? Integer.parseInt(arguments[2]) : 0;
+      ModelShape shape = shape(arguments.length > 3 ? arguments[3] : "llama-3.1-8b");
+      new SyntheticModel(shape).write(file, window, layers == 0 ? shape.layers : layers);
     }
+  }
+
+  private static ModelShape shape(String name) {
+    return SHAPES.stream()
+        .filter(shape -> shape.name.equals(name))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new IllegalArgumentException(
+                    "no shape " + name + " in " + SHAPES.stream().map(ModelShape::name).toList()));
   }
 
   /** Words of four letters; every character is a token. */
@@ -69,29 +94,32 @@ public final class SyntheticModel {
   }
 
   private void write(Path file, int window, int layers) throws IOException {
-    matrix("token_embd.weight", VOCAB, HIDDEN);
-    matrix("output.weight", VOCAB, HIDDEN);
+    int hidden = shape.hiddenDim;
+    int attended = shape.queryHeads * shape.headDim;
+    int keys = shape.kvHeads * shape.headDim;
+    matrix("token_embd.weight", shape.vocab, hidden);
+    matrix("output.weight", shape.vocab, hidden);
     norm("output_norm.weight");
     for (int layer = 0; layer < layers; layer++) {
       String block = "blk." + layer + ".";
       norm(block + "attn_norm.weight");
-      matrix(block + "attn_q.weight", QUERY_HEADS * HEAD_DIM, HIDDEN);
-      matrix(block + "attn_k.weight", KV_HEADS * HEAD_DIM, HIDDEN);
-      matrix(block + "attn_v.weight", KV_HEADS * HEAD_DIM, HIDDEN);
-      matrix(block + "attn_output.weight", HIDDEN, QUERY_HEADS * HEAD_DIM);
+      matrix(block + "attn_q.weight", attended, hidden);
+      matrix(block + "attn_k.weight", keys, hidden);
+      matrix(block + "attn_v.weight", keys, hidden);
+      matrix(block + "attn_output.weight", hidden, attended);
       norm(block + "ffn_norm.weight");
-      matrix(block + "ffn_gate.weight", FEED_FORWARD, HIDDEN);
-      matrix(block + "ffn_up.weight", FEED_FORWARD, HIDDEN);
-      matrix(block + "ffn_down.weight", HIDDEN, FEED_FORWARD);
+      matrix(block + "ffn_gate.weight", shape.feedForwardDim, hidden);
+      matrix(block + "ffn_up.weight", shape.feedForwardDim, hidden);
+      matrix(block + "ffn_down.weight", hidden, shape.feedForwardDim);
     }
     header.putInt(0x46554747).putInt(3).putLong(tensors.size()).putLong(METADATA);
     text("general.architecture", "llama");
-    text("general.name", "synthetic-8b");
+    text("general.name", "synthetic-" + shape.name);
     number("llama.block_count", layers);
-    number("llama.embedding_length", HIDDEN);
-    number("llama.feed_forward_length", FEED_FORWARD);
-    number("llama.attention.head_count", QUERY_HEADS);
-    number("llama.attention.head_count_kv", KV_HEADS);
+    number("llama.embedding_length", hidden);
+    number("llama.feed_forward_length", shape.feedForwardDim);
+    number("llama.attention.head_count", shape.queryHeads);
+    number("llama.attention.head_count_kv", shape.kvHeads);
     number("llama.context_length", window);
     key("llama.rope.freq_base", 6);
     header.putFloat(500_000);
@@ -102,7 +130,7 @@ public final class SyntheticModel {
     vocabulary();
     key("tokenizer.ggml.merges", 9);
     header.putInt(8).putLong(0);
-    number("tokenizer.ggml.eos_token_id", VOCAB - 1);
+    number("tokenizer.ggml.eos_token_id", shape.vocab - 1);
     key("tokenizer.ggml.add_bos_token", 7);
     header.put((byte) 0);
     tensors.forEach(Runnable::run);
@@ -115,10 +143,10 @@ public final class SyntheticModel {
             StandardOpenOption.TRUNCATE_EXISTING)) {
       write(out, header.flip());
       ByteBuffer block = randomNumbers();
-      for (long left = MATRICES_BYTES; left > 0; left -= block.limit()) {
+      for (long left = matricesBytes; left > 0; left -= block.limit()) {
         write(out, block.rewind().limit((int) Math.min(block.capacity(), left)));
       }
-      ByteBuffer ones = ByteBuffer.allocate(4 * HIDDEN).order(ByteOrder.LITTLE_ENDIAN);
+      ByteBuffer ones = ByteBuffer.allocate(4 * hidden).order(ByteOrder.LITTLE_ENDIAN);
       while (ones.hasRemaining()) {
         ones.putFloat(1);
       }
@@ -142,7 +170,7 @@ public final class SyntheticModel {
   }
 
   private void matrix(String name, long rows, long columns) {
-    long room = MATRICES_BYTES - 2 * rows * columns;
+    long room = matricesBytes - 2 * rows * columns;
     long offset = room == 0 ? 0 : random.nextLong(room) & -32;
     tensors.add(
         () -> {
@@ -155,27 +183,27 @@ public final class SyntheticModel {
     tensors.add(
         () -> {
           string(name);
-          header.putInt(1).putLong(HIDDEN).putInt(F32).putLong(MATRICES_BYTES);
+          header.putInt(1).putLong(shape.hiddenDim).putInt(F32).putLong(matricesBytes);
         });
   }
 
   /** The 256 bytes as GPT-2 writes them, tokens that no text holds, and the end. */
   private void vocabulary() {
     key("tokenizer.ggml.tokens", 9);
-    header.putInt(8).putLong(VOCAB);
+    header.putInt(8).putLong(shape.vocab);
     int shifted = 256;
     for (int b = 0; b < 256; b++) {
       boolean printable = b >= 33 && b <= 126 || b >= 161 && b <= 172 || b >= 174;
       string(Character.toString(printable ? b : shifted++));
     }
-    for (int token = 256; token < VOCAB - 1; token++) {
+    for (int token = 256; token < shape.vocab - 1; token++) {
       string("<t" + token + ">");
     }
     string("<end>");
     key("tokenizer.ggml.token_type", 9);
-    header.putInt(5).putLong(VOCAB);
-    for (int token = 0; token < VOCAB; token++) {
-      header.putInt(token == VOCAB - 1 ? 3 : 1);
+    header.putInt(5).putLong(shape.vocab);
+    for (int token = 0; token < shape.vocab; token++) {
+      header.putInt(token == shape.vocab - 1 ? 3 : 1);
     }
   }
 
