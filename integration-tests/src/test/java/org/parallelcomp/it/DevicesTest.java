@@ -206,8 +206,8 @@ class DevicesTest {
     try (Engine engine = open(names)) {
       GenerationRequest request = request("", engine);
       String answer = engine.generate(request, TokenSink.NONE).answer();
-      // In the first prefix, in its last layer, in the first chunk, while chunks are merged.
-      for (int caches : List.of(0, layers - 1, layers, 2 * layers + 3)) {
+      // In the first prefix, in its last layer, in the first chunks, while chunks are merged.
+      for (int caches : List.of(0, layers - 1, layers, layers + 2, 3 * layers + 1)) {
         CACHES_UNTIL_FULL.set(caches);
         InferenceException refused =
             assertThrows(

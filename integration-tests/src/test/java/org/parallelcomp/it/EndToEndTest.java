@@ -116,7 +116,7 @@ class EndToEndTest {
   /** Opens the bundled model on a backend that is heard. */
   private static Engine open(BackendProvider backend) throws IOException {
     Path model = Needle6m.path();
-    observed = new Observed(backend, Engine.inspect(model).vocab());
+    observed = new Observed(backend, Engine.inspect(model));
     Thread thread = Thread.currentThread();
     ClassLoader before = thread.getContextClassLoader();
     thread.setContextClassLoader(new OneBackend(before));

@@ -58,6 +58,13 @@ class FlightRecorderTest {
     assertEquals(
         result.figures().textTokens(),
         events.get("ChunkPrefill").stream().mapToInt(event -> event.getInt("tokens")).sum());
+    // Those that passed together are as many as each of them says.
+    Map<Integer, Long> prefills =
+        events.get("ChunkPrefill").stream()
+            .collect(
+                Collectors.groupingBy(
+                    event -> event.getInt("chunksInPass"), Collectors.counting()));
+    prefills.forEach((together, count) -> assertEquals(0, count % together, prefills.toString()));
     assertEquals(chunks - result.figures().keptChunks(), events.get("ChunkEviction").size());
     assertEquals(
         result.figures().keptCacheBytes(), events.get("Merge").getFirst().getLong("keptBytes"));

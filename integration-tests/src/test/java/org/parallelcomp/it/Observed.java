@@ -14,11 +14,13 @@ import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.BackendConfig;
 import org.parallelcomp.api.backend.BackendProvider;
 import org.parallelcomp.api.backend.CacheOps;
+import org.parallelcomp.api.backend.DecoderOps;
 import org.parallelcomp.api.backend.HostTransfer;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.TensorOps;
 import org.parallelcomp.api.cache.TokenSelection;
 import org.parallelcomp.api.tensor.Tensor;
+import org.parallelcomp.engine.ModelInfo;
 
 /**
  * Hears at the seam between engine and backend what a request decides: which tokens each layer and
@@ -40,21 +42,44 @@ final class Observed implements BackendProvider {
 
   private final BackendProvider real;
   private final int vocab;
-  private final List<Cut> cuts = new ArrayList<>();
+  private final int layers;
+  private final List<LayerPass> passes = new ArrayList<>();
   private float[] logits = new float[0];
   private float @Nullable [] scores;
 
-  /**
-   * @param vocab how many logits a row has
-   */
-  Observed(BackendProvider real, int vocab) {
-    this.real = real;
-    this.vocab = vocab;
+  /** What a layer was asked for while sequences passed through it. */
+  private static final class LayerPass {
+    private final List<Cut> cuts = new ArrayList<>();
+    private int sequences;
+
+    /** Returns the cuts of one of the sequences. */
+    List<Cut> cutsOf(int sequence) {
+      int each = cuts.size() / sequences;
+      return cuts.subList(sequence * each, (sequence + 1) * each);
+    }
   }
 
-  /** Returns the cuts since the last request began, in the order of the work. */
+  Observed(BackendProvider real, ModelInfo model) {
+    this.real = real;
+    this.vocab = model.vocab();
+    this.layers = model.layers();
+  }
+
+  /**
+   * Returns the cuts since the last request began: sequence after sequence and, of each, layer
+   * after layer, also where several sequences passed through the layers together.
+   */
   List<Cut> cuts() {
-    return List.copyOf(cuts);
+    var cuts = new ArrayList<Cut>();
+    for (int first = 0; first < passes.size(); first += layers) {
+      List<LayerPass> pass = passes.subList(first, first + layers);
+      for (int sequence = 0; sequence < pass.getFirst().sequences; sequence++) {
+        for (LayerPass layer : pass) {
+          cuts.addAll(layer.cutsOf(sequence));
+        }
+      }
+    }
+    return cuts;
   }
 
   /** Returns the first row of logits that crossed to the host, or whose greatest was asked for. */
@@ -64,7 +89,7 @@ final class Observed implements BackendProvider {
 
   /** Forgets all, before the next request. */
   void clear() {
-    cuts.clear();
+    passes.clear();
     logits = new float[0];
     scores = null;
   }
@@ -94,6 +119,7 @@ final class Observed implements BackendProvider {
             switch (method.getName()) {
               case "host" -> hostOf(backend);
               case "cache" -> cacheOf(backend);
+              case "decoder" -> decoderOf(backend);
               case "tensorOps" -> opsOf(backend, (MemoryScope) arguments[0]);
               default -> invoke(backend, method, arguments);
             });
@@ -129,12 +155,25 @@ final class Observed implements BackendProvider {
     }
   }
 
+  private DecoderOps decoderOf(Backend backend) {
+    return hearing(
+        DecoderOps.class,
+        backend.decoder(),
+        (method, exchanged) -> {
+          if (method.getName().equals("attentionInput")) {
+            passes.add(new LayerPass());
+          }
+        });
+  }
+
   private CacheOps cacheOf(Backend backend) {
     return hearing(
         CacheOps.class,
         backend.cache(),
         (method, exchanged) -> {
-          if (method.getName().equals("compact")) {
+          if (method.getName().equals("append")) {
+            passes.getLast().sequences++;
+          } else if (method.getName().equals("compact")) {
             note(backend, (TokenSelection) exchanged.arguments()[3]);
           }
         });
@@ -159,7 +198,7 @@ final class Observed implements BackendProvider {
               ? near(Arrays.copyOfRange(scores, h * tokens, (h + 1) * tokens), ofHead)
               : new BitSet());
     }
-    cuts.add(new Cut(tokens, kept, near));
+    passes.getLast().cuts.add(new Cut(tokens, kept, near));
     scores = null;
   }
 

@@ -6,8 +6,8 @@ import org.parallelcomp.api.tensor.DType;
  * How a backend is used at its best. An engine asks once, before it plans memory.
  *
  * @param cacheType the type in which keys and values are kept: F32, F16 or BF16
- * @param blockTokens how many tokens of one sequence pass through the decoder at once, at least 1;
- *     more of them take more memory for activations
+ * @param blockTokens how many tokens pass through the decoder at once, at least 1: those of one
+ *     sequence, or of several that together have no more; more take more memory for activations
  * @param copiesWeights whether loaded tensors take memory of the device, as many bytes as in the
  *     file; false where they are computed on as they lie in it
  */

@@ -24,6 +24,7 @@ import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.PassTrace.LayerTrace;
 import org.parallelcomp.engine.model.ContextWeighting;
+import org.parallelcomp.engine.model.SequenceInput;
 
 /**
  * The caches that question and answer attend to: how their attention is weighed, and when they are
@@ -141,10 +142,7 @@ final class AnswerCaches implements DecodingCaches {
     Tensor hidden =
         BlockPrefill.forward(
             request.decoder(),
-            pending,
-            nextPosition,
-            outputRows,
-            this,
+            new SequenceInput(pending, nextPosition, outputRows, this),
             request.cancellation(),
             new BlockPrefill.Listener() {
               @Override
@@ -195,10 +193,8 @@ final class AnswerCaches implements DecodingCaches {
     } else if (pending > query) {
       BlockPrefill.forward(
           request.decoder(),
-          Arrays.copyOf(context.pendingIds(), pending - query),
-          nextPosition,
-          1,
-          this,
+          new SequenceInput(
+              Arrays.copyOf(context.pendingIds(), pending - query), nextPosition, 1, this),
           request.cancellation(),
           listener);
       nextPosition += pending - query;

@@ -2,10 +2,10 @@ package org.parallelcomp.engine.generate;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.IntConsumer;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.model.Decoder;
-import org.parallelcomp.engine.model.LayerCaches;
 import org.parallelcomp.engine.model.SequenceInput;
 
 /**
@@ -35,38 +35,43 @@ final class BlockPrefill {
   private BlockPrefill() {}
 
   /**
-   * Returns the hidden states of the last {@code outputRows} tokens, {@code [outputRows,
-   * hiddenDim]}.
+   * Returns the hidden states of the sequence's output rows, {@code [outputRows, hiddenDim]}.
    *
-   * @param outputRows all of them lie in the last block
+   * @param sequence a whole one; its output rows all lie in the last block
    */
   static Tensor forward(
-      Decoder decoder,
-      int[] tokenIds,
-      int firstPosition,
-      int outputRows,
-      LayerCaches caches,
-      Cancellation cancellation,
-      Listener listener) {
+      Decoder decoder, SequenceInput sequence, Cancellation cancellation, Listener listener) {
+    SequenceInput last = upToLastBlock(decoder, sequence, cancellation, listener::afterBlock);
+    listener.beforeLastBlock();
+    Tensor hidden = decoder.forward(List.of(last)).getFirst();
+    listener.afterBlock(sequence.tokenIds().length);
+    return hidden;
+  }
+
+  /**
+   * Runs all blocks of a sequence but the last, which it returns.
+   *
+   * @param afterBlock hears how many of the sequence's tokens are done
+   */
+  static SequenceInput upToLastBlock(
+      Decoder decoder, SequenceInput sequence, Cancellation cancellation, IntConsumer afterBlock) {
+    int[] ids = sequence.tokenIds();
     int from = 0;
     while (true) {
       RequestCancelled.check(cancellation);
-      int to = blockEnd(from, tokenIds.length, outputRows, decoder.blockTokens());
-      boolean last = to == tokenIds.length;
-      if (last) {
-        listener.beforeLastBlock();
-      }
+      int to = blockEnd(from, ids.length, sequence.outputRows(), decoder.blockTokens());
+      boolean last = to == ids.length;
       var block =
           new SequenceInput(
-              Arrays.copyOfRange(tokenIds, from, to),
-              firstPosition + from,
-              last ? outputRows : 0,
-              caches);
-      Tensor hidden = decoder.forward(List.of(block)).getFirst();
-      listener.afterBlock(to);
+              Arrays.copyOfRange(ids, from, to),
+              sequence.firstPosition() + from,
+              last ? sequence.outputRows() : 0,
+              sequence.caches());
       if (last) {
-        return hidden;
+        return block;
       }
+      decoder.forward(List.of(block));
+      afterBlock.accept(to);
       from = to;
     }
   }

@@ -28,6 +28,7 @@ final class ChunkLayers implements LayerCaches {
   private final boolean rerotate;
   private final int contextTokens;
   private final int queryTokens;
+  private final int windowTokens;
   private final @Nullable KvLayer[] uncut;
   private final OwnedLayer[] kept;
   private final boolean trace;
@@ -59,6 +60,8 @@ final class ChunkLayers implements LayerCaches {
     this.rerotate = rerotate;
     this.contextTokens = contextTokens;
     this.queryTokens = queryTokens;
+    // Asked once, since it asks the budget for every layer.
+    this.windowTokens = eviction.windowTokens(queryTokens, contextTokens);
     this.uncut = new KvLayer[decoder.config().layers()];
     this.kept = new OwnedLayer[decoder.config().layers()];
     this.trace = trace && keptScope != null;
@@ -100,7 +103,7 @@ final class ChunkLayers implements LayerCaches {
       return ALL_ROWS;
     }
     boolean looksAtIt = eviction.requires(layer, contextTokens).contains(Evidence.ATTENTION_MASS);
-    return looksAtIt ? eviction.windowTokens(queryTokens, contextTokens) : 0;
+    return looksAtIt ? windowTokens : 0;
   }
 
   @Override

@@ -1,5 +1,6 @@
 package org.parallelcomp.engine.generate;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntConsumer;
@@ -9,12 +10,14 @@ import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.model.Decoder;
+import org.parallelcomp.engine.model.SequenceInput;
 import org.parallelcomp.engine.text.PromptParts;
 
 /**
- * Prefills single chunks as {@code [prefix ; chunk ; query]}, at positions that start anew for
- * each. A pure function of model, chunk, question and plan: its result does not depend on the other
- * chunks, so chunks can be worked on in any order and anywhere.
+ * Prefills chunks as {@code [prefix ; chunk ; query]}, at positions that start anew for each.
+ * Several chunks may pass together, so that a device has enough to do; they do not see one another.
+ * What becomes of a chunk is a pure function of model, chunk, question and plan, so groups of
+ * chunks can be worked on in any order and anywhere.
  *
  * <p>The prefix is the same for all chunks and sees nothing behind it, so its keys and values are
  * computed once.
@@ -79,13 +82,53 @@ final class ChunkPrefill {
   record Result(float[] questionLogLikelihoods, ChunkCache cache) {}
 
   /**
-   * Prefills a chunk.
+   * Prefills chunks in one pass. A lone one may be longer than a block; then it passes block by
+   * block.
    *
-   * @param chunkIds the chunk's tokens
-   * @param owner parent of the scope that will own the chunk's cache
-   * @param tokensDone hears how many of the chunk's tokens are done
+   * @param chunks the tokens of each, which with the queries behind them fit into one block
+   * @param owner parent of the scopes that will own the chunks' caches
+   * @param tokensDone hears how many of the chunks' tokens are done
+   * @return a result for each chunk; after a failure nothing of any of them is left
    */
-  Result run(int[] chunkIds, MemoryScope owner, IntConsumer tokensDone) {
+  List<Result> run(List<int[]> chunks, MemoryScope owner, IntConsumer tokensDone) {
+    var passing = new ArrayList<Passing>();
+    try {
+      chunks.forEach(chunkIds -> passing.add(begin(chunkIds, owner)));
+      List<Tensor> hidden = forward(passing, tokensDone);
+      List<float[]> logLikelihoods = scoreQuestion ? questionLogLikelihoods(hidden) : List.of();
+      var results = new ArrayList<Result>();
+      for (int i = 0; i < chunks.size(); i++) {
+        results.add(
+            new Result(
+                scoreQuestion ? logLikelihoods.get(i) : new float[0], passing.get(i).cache()));
+      }
+      return results;
+    } catch (RuntimeException | Error e) {
+      passing.forEach(Passing::abandon);
+      throw e;
+    }
+  }
+
+  /**
+   * A chunk on its way.
+   *
+   * @param chunkTokens without the query
+   * @param input chunk and query
+   * @param scope owner of what stays of it
+   */
+  private record Passing(
+      int chunkTokens, SequenceInput input, ChunkLayers layers, MemoryScope scope) {
+    ChunkCache cache() {
+      return new ChunkCache(scope, layers.kept(), layers.traced());
+    }
+
+    void abandon() {
+      layers.abandon();
+      scope.close();
+    }
+  }
+
+  private Passing begin(int[] chunkIds, MemoryScope owner) {
     int[] query = prompt.query();
     int windowTokens = keepCaches ? eviction.windowTokens(query.length, chunkIds.length) : 0;
     boolean withQuery = scoreQuestion || windowTokens > 0;
@@ -93,7 +136,6 @@ final class ChunkPrefill {
     // The question's first token is predicted by the token before the query.
     int outputRows =
         Math.min(tokenIds.length, Math.max(scoreQuestion ? query.length + 1 : 0, windowTokens));
-
     MemoryScope chunkScope = owner.child("chunk");
     var layers =
         new ChunkLayers(
@@ -107,41 +149,39 @@ final class ChunkPrefill {
             chunkIds.length,
             withQuery ? query.length : 0,
             trace);
-    try {
-      Tensor hidden =
-          BlockPrefill.forward(
-              decoder,
-              tokenIds,
-              prompt.prefix().length,
-              outputRows,
-              layers,
-              cancellation,
-              new BlockPrefill.Listener() {
-                @Override
-                public void beforeLastBlock() {
-                  layers.beginLastBlock();
-                }
+    var input = new SequenceInput(tokenIds, prompt.prefix().length, outputRows, layers);
+    return new Passing(chunkIds.length, input, layers, chunkScope);
+  }
 
-                @Override
-                public void afterBlock(int done) {
-                  tokensDone.accept(Math.min(done, chunkIds.length));
-                }
-              });
-      float[] logLikelihoods = scoreQuestion ? questionLogLikelihoods(hidden) : new float[0];
-      return new Result(logLikelihoods, new ChunkCache(chunkScope, layers.kept(), layers.traced()));
-    } catch (RuntimeException | Error e) {
-      layers.abandon();
-      chunkScope.close();
-      throw e;
+  private List<Tensor> forward(List<Passing> chunks, IntConsumer tokensDone) {
+    var lastBlocks = new ArrayList<SequenceInput>();
+    for (Passing chunk : chunks) {
+      lastBlocks.add(
+          BlockPrefill.upToLastBlock(
+              decoder,
+              chunk.input,
+              cancellation,
+              done -> tokensDone.accept(Math.min(done, chunk.chunkTokens))));
     }
+    chunks.forEach(chunk -> chunk.layers.beginLastBlock());
+    List<Tensor> hidden = decoder.forward(lastBlocks);
+    tokensDone.accept(chunks.stream().mapToInt(Passing::chunkTokens).sum());
+    return hidden;
   }
 
   /** I_c before its sign and mean: log p(question token | chunk, question so far). */
-  private float[] questionLogLikelihoods(Tensor hidden) {
+  private List<float[]> questionLogLikelihoods(List<Tensor> hidden) {
     int[] targets = Arrays.copyOfRange(prompt.query(), prompt.questionFrom(), prompt.questionTo());
-    int beforeFirst = hidden.shape().intDim(0) - prompt.query().length + prompt.questionFrom() - 1;
-    return decoder.logLikelihood(
-        hidden.slice(0, beforeFirst, beforeFirst + targets.length), targets);
+    int behindBeforeFirst = prompt.query().length - prompt.questionFrom() + 1;
+    List<Tensor> beforeTargets =
+        hidden.stream()
+            .map(
+                rows -> {
+                  int beforeFirst = rows.shape().intDim(0) - behindBeforeFirst;
+                  return rows.slice(0, beforeFirst, beforeFirst + targets.length);
+                })
+            .toList();
+    return decoder.logLikelihoods(beforeTargets, targets);
   }
 
   static int[] concat(int[]... parts) {

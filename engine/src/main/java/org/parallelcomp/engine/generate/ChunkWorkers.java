@@ -27,7 +27,7 @@ final class ChunkWorkers<W, R> {
   /**
    * So many tasks for each worker may be begun and not yet handed out, since results take memory.
    */
-  private static final int AHEAD = 2;
+  static final int AHEAD = 2;
 
   private final BiFunction<W, Integer, R> work;
   private final Consumer<R> inOrder;

@@ -14,6 +14,7 @@ import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.load.ModelConfig;
 import org.parallelcomp.engine.model.Decoder;
 import org.parallelcomp.engine.model.LayerCaches;
+import org.parallelcomp.engine.model.SequenceInput;
 import org.parallelcomp.engine.text.PromptParts;
 
 /**
@@ -188,10 +189,7 @@ record ContextRequest(
     if (prefixIds.length > 0) {
       BlockPrefill.forward(
           session.decoder(),
-          prefixIds,
-          0,
-          0,
-          LayerCaches.growing(layers),
+          new SequenceInput(prefixIds, 0, 0, LayerCaches.growing(layers)),
           cancellation,
           BlockPrefill.Listener.NONE);
     }

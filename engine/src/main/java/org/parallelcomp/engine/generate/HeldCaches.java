@@ -10,6 +10,7 @@ import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.model.ContextWeighting;
 import org.parallelcomp.engine.model.Decoder;
+import org.parallelcomp.engine.model.SequenceInput;
 
 /**
  * The caches of a context that outlives its questions. Each question and its answer are appended
@@ -77,7 +78,8 @@ final class HeldCaches implements DecodingCaches {
   Tensor run(
       Decoder decoder, int[] queryIds, Cancellation cancellation, BlockPrefill.Listener listener) {
     Tensor hidden =
-        BlockPrefill.forward(decoder, queryIds, positionBehind, 1, this, cancellation, listener);
+        BlockPrefill.forward(
+            decoder, new SequenceInput(queryIds, positionBehind, 1, this), cancellation, listener);
     nextPosition = positionBehind + queryIds.length;
     return hidden;
   }

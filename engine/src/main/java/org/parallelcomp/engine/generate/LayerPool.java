@@ -7,8 +7,8 @@ import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.engine.model.Decoder;
 
 /**
- * Uncut caches of single layers, used again: while a chunk passes through the layers one block at a
- * time only one is in use, because each layer is cut before the next begins.
+ * Uncut caches of single layers, used again: while chunks pass through the layers in one block,
+ * each has only one in use, because each layer is cut before the next begins.
  */
 final class LayerPool {
   private final Decoder decoder;

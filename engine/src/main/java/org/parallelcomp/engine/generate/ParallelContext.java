@@ -20,6 +20,7 @@ import org.parallelcomp.api.policy.ContextMerge;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.model.LayerCaches;
+import org.parallelcomp.engine.model.SequenceInput;
 import org.parallelcomp.engine.text.PromptParts;
 
 /**
@@ -30,6 +31,10 @@ import org.parallelcomp.engine.text.PromptParts;
 final class ParallelContext {
   private final ContextRequest request;
   private final List<Chunk> chunks;
+
+  /** The chunks that pass through the decoder together. */
+  private final List<List<Chunk>> groups;
+
   private final ChunkEvictionPolicy.Queue queue;
   private final TokenEviction eviction;
   private final Optional<ChunkTexts> texts;
@@ -40,6 +45,8 @@ final class ParallelContext {
   private ParallelContext(ContextRequest request, List<Chunk> chunks) {
     this.request = request;
     this.chunks = chunks;
+    this.groups =
+        ChunkGroups.of(chunks, request.prompt().query().length, request.decoder().blockTokens());
     boolean reread = request.policies().merge() instanceof ContextMerge.Reread;
     this.queue =
         request
@@ -89,12 +96,11 @@ final class ParallelContext {
   /** Prefills every chunk and lets go of those that the eviction policy drops on the way. */
   private KeptChunks prefillChunks(boolean keepCaches) {
     var live = new TreeMap<Integer, ScoredChunk>();
-    requireMemory(passTokens());
+    requireMemory();
     if (request.policies().needsQuestionPrior()) {
       questionPrior = questionPrior();
     }
-    // More devices than chunks have nothing to do.
-    int devices = Math.min(request.sessions().size(), chunks.size());
+    int devices = devices();
     var workspaces = new ArrayList<MemoryScope>();
     try {
       var workers = new ArrayList<Worker>();
@@ -106,9 +112,9 @@ final class ParallelContext {
       }
       ChunkWorkers.run(
           workers,
-          chunks.size(),
-          (worker, chunk) -> prefill(worker, chunks.get(chunk), devices == 1),
-          prefilled -> take(live, prefilled),
+          groups.size(),
+          (worker, group) -> prefill(worker, groups.get(group), devices == 1),
+          group -> group.forEach(prefilled -> take(live, prefilled)),
           cancellation::cancel);
       request.progress().chunks(chunks.size(), chunks.size(), tokensDone);
     } finally {
@@ -142,27 +148,37 @@ final class ParallelContext {
             keepCaches,
             request.policies().rerotatesChunks(),
             request.tracer().isOn(),
-            new LayerPool(session.decoder(), workspace, passTokens()),
+            new LayerPool(session.decoder(), workspace, uncutTokens()),
             cancellation));
   }
 
-  /** Prefills a chunk on the worker's thread. */
-  private Prefilled prefill(Worker worker, Chunk chunk, boolean alone) {
+  /** Prefills a group of chunks on the worker's thread. */
+  private List<Prefilled> prefill(Worker worker, List<Chunk> group, boolean alone) {
     RequestCancelled.check(worker.prefill().cancellation());
-    var event = new PhaseEvents.ChunkPrefill();
-    event.begin();
-    IntConsumer progress = blockTokens -> {};
+    IntConsumer progress = groupTokens -> {};
     if (alone) {
+      int first = group.getFirst().index();
       long before = tokensDone;
-      request.progress().chunks(chunk.index(), chunks.size(), before);
       progress =
-          blockTokens ->
-              request.progress().chunks(chunk.index(), chunks.size(), before + blockTokens);
+          groupTokens -> request.progress().chunks(first, chunks.size(), before + groupTokens);
+      progress.accept(0);
     }
-    ChunkPrefill.Result result =
-        worker.prefill().run(request.idsOf(chunk), worker.session().scope(), progress);
-    event.end();
-    return new Prefilled(chunk, worker.session(), result, event);
+    var events = new ArrayList<PhaseEvents.ChunkPrefill>();
+    for (int i = 0; i < group.size(); i++) {
+      events.add(new PhaseEvents.ChunkPrefill());
+      events.getLast().begin();
+    }
+    List<ChunkPrefill.Result> results =
+        worker
+            .prefill()
+            .run(group.stream().map(request::idsOf).toList(), worker.session().scope(), progress);
+    var prefilled = new ArrayList<Prefilled>();
+    for (int i = 0; i < group.size(); i++) {
+      events.get(i).chunksInPass = group.size();
+      events.get(i).end();
+      prefilled.add(new Prefilled(group.get(i), worker.session(), results.get(i), events.get(i)));
+    }
+    return prefilled;
   }
 
   /** Scores a chunk, and lets go of those that it puts out; chunks come in the text's order. */
@@ -187,9 +203,19 @@ final class ParallelContext {
     }
   }
 
-  /** Returns the most tokens of a chunk's pass: prefix, chunk and query. */
+  /** Returns how many devices work on chunks: more than there are groups have nothing to do. */
+  private int devices() {
+    return Math.min(request.sessions().size(), groups.size());
+  }
+
+  /** Returns the most tokens that pass for a chunk: its own and the query. */
   private int passTokens() {
-    return request.prompt().prefix().length + request.prompt().query().length + longestChunk();
+    return longestChunk() + request.prompt().query().length;
+  }
+
+  /** Returns the most tokens of an uncut cache: prefix, chunk and query. */
+  private int uncutTokens() {
+    return request.prompt().prefix().length + passTokens();
   }
 
   private void requireRoom(List<Integer> kept) {
@@ -207,20 +233,33 @@ final class ParallelContext {
   }
 
   /**
-   * The live chunks, one more while it is being cut; when they are merged, one layer is held twice.
+   * The chunks that are kept so far and those of the groups that are being cut; the uncut caches of
+   * a group, of one layer at a time unless a chunk is longer than a block; when the kept ones are
+   * merged, one layer is held twice.
    */
-  private void requireMemory(int passTokens) {
+  private void requireMemory() {
+    int layers = request.config().layers();
     int mostKept = 0;
-    for (int layer = 0; layer < request.config().layers(); layer++) {
+    for (int layer = 0; layer < layers; layer++) {
       mostKept = Math.max(mostKept, eviction.keptTokens(layer, longestChunk()));
     }
-    long live = Math.min(queue.capacity(), chunks.size()) + 1L;
-    long merging = live * mostKept / request.config().layers() + 1;
+    int group = groups.stream().mapToInt(List::size).max().orElse(0);
+    long passing = (long) group * (devices() == 1 ? 1 : ChunkWorkers.AHEAD);
+    long live = Math.min(chunks.size(), queue.capacity() + passing);
+    boolean oneBlock = passTokens() <= request.decoder().blockTokens();
+    long uncut = oneBlock ? Math.ceilDiv((long) group * uncutTokens(), layers) : uncutTokens();
+    long merging = live * mostKept / layers + 1;
+    int scored = request.policies().needsQuestionLikelihood() ? questionTokens() : 0;
     request.requireMemoryEverywhere(
-        live * mostKept + merging + passTokens + request.tokensAround(),
-        passTokens,
+        live * mostKept + merging + uncut + request.tokensAround(),
+        group * passTokens(),
         eviction.windowTokens(request.prompt().query().length, longestChunk()),
-        eviction.evidenceBytes(longestChunk()));
+        eviction.evidenceBytes(longestChunk())
+            + request.decoder().logitsBytes((long) group * scored));
+  }
+
+  private int questionTokens() {
+    return request.prompt().questionTo() - request.prompt().questionFrom();
   }
 
   private int longestChunk() {
@@ -264,10 +303,11 @@ final class ParallelContext {
       Tensor hidden =
           BlockPrefill.forward(
               request.decoder(),
-              ids,
-              0,
-              ids.length - from + 1,
-              LayerCaches.growing(request.decoder().allocateLayers(scope, ids.length)),
+              new SequenceInput(
+                  ids,
+                  0,
+                  ids.length - from + 1,
+                  LayerCaches.growing(request.decoder().allocateLayers(scope, ids.length))),
               request.cancellation(),
               BlockPrefill.Listener.NONE);
       prior.addAll(

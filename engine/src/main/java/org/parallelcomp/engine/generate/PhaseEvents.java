@@ -1,6 +1,7 @@
 package org.parallelcomp.engine.generate;
 
 import jdk.jfr.Category;
+import jdk.jfr.Description;
 import jdk.jfr.Event;
 import jdk.jfr.Label;
 import jdk.jfr.Name;
@@ -29,6 +30,10 @@ final class PhaseEvents {
 
     @Label("Score")
     double score;
+
+    @Label("Chunks in pass")
+    @Description("How many chunks passed through the decoder together, all for the same time")
+    int chunksInPass;
   }
 
   @Name("org.parallelcomp.ChunkEviction")

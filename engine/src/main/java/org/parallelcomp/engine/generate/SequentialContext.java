@@ -17,6 +17,7 @@ import org.parallelcomp.api.policy.Chunk;
 import org.parallelcomp.api.policy.EvictionSchedule;
 import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.engine.model.LayerCaches;
+import org.parallelcomp.engine.model.SequenceInput;
 
 /**
  * One chunk behind the other over one rolling cache, as StreamingLLM (arXiv 2309.17453) does: after
@@ -85,10 +86,7 @@ final class SequentialContext implements LayerCaches {
       int lastTokens = context.eviction.windowTokens(0, cached + ids.length);
       BlockPrefill.forward(
           request.decoder(),
-          ids,
-          cached,
-          Math.min(ids.length, lastTokens),
-          context,
+          new SequenceInput(ids, cached, Math.min(ids.length, lastTokens), context),
           request.cancellation(),
           BlockPrefill.Listener.NONE);
       tokensDone += chunk.tokens();

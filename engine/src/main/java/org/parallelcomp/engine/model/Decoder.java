@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.AttendSequence;
 import org.parallelcomp.api.backend.AttentionOps;
@@ -23,6 +24,11 @@ import org.parallelcomp.engine.load.ModelConfig;
  * is data. A decoder belongs to one request at a time, since its buffers are used again.
  */
 public final class Decoder implements AutoCloseable {
+  /**
+   * Rows whose logits are held at once: each takes as many numbers as the vocabulary has tokens.
+   */
+  private static final int LOGITS_ROWS = 256;
+
   private final Backend backend;
   private final ModelConfig config;
   private final CacheFormat cacheFormat;
@@ -34,6 +40,9 @@ public final class Decoder implements AutoCloseable {
   private final Map<Integer, Tensor> outputProjections = new HashMap<>();
   private @Nullable Rope inverseRope;
   private long tokensRun;
+
+  /** Owns the output rows of the last pass where they had to be gathered. */
+  private @Nullable MemoryScope gathered;
 
   /**
    * Creates a decoder.
@@ -103,7 +112,7 @@ public final class Decoder implements AutoCloseable {
     return cacheFormat;
   }
 
-  /** Returns how many tokens of a sequence pass at once. */
+  /** Returns how many tokens pass at once: of one sequence, or of several together. */
   public int blockTokens() {
     return backend.traits().blockTokens();
   }
@@ -145,6 +154,7 @@ public final class Decoder implements AutoCloseable {
   public List<Tensor> forward(List<SequenceInput> sequences) {
     int tokens = sequences.stream().mapToInt(sequence -> sequence.tokenIds().length).sum();
     tokensRun += tokens;
+    forgetGathered();
     Tensor tokenIds = scratch.takeIntegers("tokenIds", tokens);
     Tensor positions = scratch.takeIntegers("positions", tokens);
     uploadInputs(sequences, tokenIds, positions);
@@ -155,7 +165,7 @@ public final class Decoder implements AutoCloseable {
     Tensor values = scratch.take("values", tokens, config.kvHeads(), config.headDim());
 
     backend.decoder().embed(hidden, weights.embedding(), tokenIds);
-    List<Span> allRows = Span.all(sequences);
+    List<Span> spans = Span.all(sequences);
     for (int layer = 0; layer < config.layers(); layer++) {
       backend
           .decoder()
@@ -169,33 +179,54 @@ public final class Decoder implements AutoCloseable {
               rope,
               scratch);
       var kvLayers = new ArrayList<KvLayer>();
-      for (Span span : allRows) {
+      for (Span span : spans) {
         KvLayer kvLayer = span.sequence.caches().open(layer);
         backend.cache().append(kvLayer, span.rows(keys), span.rows(values), span.rows(positions));
         kvLayers.add(kvLayer);
       }
-      if (layer < config.layers() - 1) {
-        attendAndFeedForward(layer, allRows, kvLayers, queries, hidden);
-      } else {
-        // Behind the last layer only the output rows are looked at. They need not lie together, so
-        // they pass sequence by sequence.
-        for (int s = 0; s < allRows.size(); s++) {
-          Span wanted = allRows.get(s).outputRows();
-          attendAndFeedForward(
-              layer,
-              List.of(wanted.from(0)),
-              List.of(kvLayers.get(s)),
-              wanted.rows(queries),
-              wanted.rows(hidden));
-        }
+      if (layer == config.layers() - 1) {
+        // Behind the last layer only the output rows are looked at.
+        List<Span> wanted = spans.stream().map(Span::outputRows).toList();
+        queries = together(wanted, queries);
+        hidden = together(wanted, hidden);
+        spans = Span.oneBehindTheOther(wanted);
       }
+      attendAndFeedForward(layer, spans, kvLayers, queries, hidden);
     }
-    return allRows.stream().map(span -> span.outputRows().rows(hidden)).toList();
+    var outputs = new ArrayList<Tensor>();
+    for (Span span : spans) {
+      outputs.add(span.rows(hidden));
+    }
+    return outputs;
   }
 
-  /**
-   * Attention over the rows of some sequences and everything behind it, for rows that lie together.
-   */
+  /** Returns rows of a tensor one behind the other: as they lie, or gathered. */
+  private Tensor together(List<Span> spans, Tensor tensor) {
+    List<Span> some = spans.stream().filter(span -> span.rows > 0).toList();
+    if (some.isEmpty()) {
+      return tensor.slice(0, 0, 0);
+    }
+    int first = some.getFirst().firstRow;
+    int end = some.getLast().firstRow + some.getLast().rows;
+    if (end - first == some.stream().mapToInt(Span::rows).sum()) {
+      return tensor.slice(0, first, end);
+    }
+    if (gathered == null) {
+      gathered = scope.child("gathered");
+    }
+    return backend
+        .tensorOps(gathered)
+        .concat(some.stream().map(span -> span.rows(tensor)).toList(), 0);
+  }
+
+  private void forgetGathered() {
+    if (gathered != null) {
+      gathered.close();
+      gathered = null;
+    }
+  }
+
+  /** Attention of a layer over the rows of some sequences, and everything behind it. */
   private void attendAndFeedForward(
       int layer, List<Span> spans, List<KvLayer> kvLayers, Tensor queries, Tensor hidden) {
     long rows = hidden.shape().dim(0);
@@ -234,7 +265,7 @@ public final class Decoder implements AutoCloseable {
   /**
    * Attends.
    *
-   * @param logSumExpRows of how many of a sequence's last rows the log-sum-exp is needed
+   * @param logSumExpRows of how many of each sequence's last rows the log-sum-exp is needed
    */
   private void attend(
       Tensor attended,
@@ -243,29 +274,49 @@ public final class Decoder implements AutoCloseable {
       Tensor queries,
       List<AttendSequence> sequences) {
     AttentionOps attention = backend.attention();
-    AttendSequence first = sequences.getFirst();
-    int without = first.rows() - logSumExpRows;
     if (logSumExpRows == 0) {
       attention.attend(attended, null, queries, scale, sequences);
-    } else if (sequences.size() > 1 || without <= 0 || !attention.logSumExpCosts()) {
+    } else if (!attention.logSumExpCosts()) {
       attention.attend(attended, logSumExp, queries, scale, sequences);
     } else {
-      KvLayer keyValues = first.layer();
-      int[] toToken = Arrays.stream(keyValues.tokens()).map(to -> to - logSumExpRows).toArray();
-      int[] fromToken = new int[toToken.length];
-      attention.attend(
-          attended.slice(0, 0, without),
-          null,
-          queries.slice(0, 0, without),
-          scale,
-          List.of(new AttendSequence(0, without, keyValues, fromToken, toToken, true)));
-      attention.attend(
-          attended.slice(0, without, first.rows()),
-          logSumExp.slice(1, without, first.rows()),
-          queries.slice(0, without, first.rows()),
-          scale,
-          List.of(AttendSequence.causal(0, logSumExpRows, keyValues)));
+      sequences.forEach(
+          sequence -> attendLastApart(attended, logSumExp, logSumExpRows, queries, sequence));
     }
+  }
+
+  /** Attends to one sequence: first without the log-sum-exp, then its last rows with it. */
+  private void attendLastApart(
+      Tensor attended,
+      Tensor logSumExp,
+      int logSumExpRows,
+      Tensor queries,
+      AttendSequence sequence) {
+    int last = Math.min(logSumExpRows, sequence.rows());
+    int others = sequence.rows() - last;
+    int first = sequence.firstRow();
+    int firstOfLast = first + others;
+    int end = first + sequence.rows();
+    KvLayer keyValues = sequence.layer();
+    if (others > 0) {
+      int[] toToken = Arrays.stream(keyValues.tokens()).map(to -> to - last).toArray();
+      int[] fromToken = new int[toToken.length];
+      backend
+          .attention()
+          .attend(
+              attended.slice(0, first, firstOfLast),
+              null,
+              queries.slice(0, first, firstOfLast),
+              scale,
+              List.of(new AttendSequence(0, others, keyValues, fromToken, toToken, true)));
+    }
+    backend
+        .attention()
+        .attend(
+            attended.slice(0, firstOfLast, end),
+            logSumExp.slice(1, firstOfLast, end),
+            queries.slice(0, firstOfLast, end),
+            scale,
+            List.of(AttendSequence.causal(0, last, keyValues)));
   }
 
   /** Where some sequence's attention is weighed, each passes alone. */
@@ -313,8 +364,15 @@ public final class Decoder implements AutoCloseable {
       return new Span(sequence, firstRow + rows - wanted, wanted);
     }
 
-    Span from(int row) {
-      return new Span(sequence, row, rows);
+    /** The same spans when their rows have been put together. */
+    static List<Span> oneBehindTheOther(List<Span> spans) {
+      var together = new ArrayList<Span>();
+      int row = 0;
+      for (Span span : spans) {
+        together.add(new Span(span.sequence, row, span.rows));
+        row += span.rows;
+      }
+      return together;
     }
 
     Tensor rows(Tensor tensor) {
@@ -348,6 +406,11 @@ public final class Decoder implements AutoCloseable {
     }
   }
 
+  /** Returns the bytes that {@link #logLikelihood} takes for the logits of so many rows. */
+  public long logitsBytes(long rows) {
+    return DType.F32.bytes(Math.min(rows, LOGITS_ROWS) * config.vocab());
+  }
+
   /**
    * Returns the log-probability of each target token given the hidden state before it.
    *
@@ -358,8 +421,34 @@ public final class Decoder implements AutoCloseable {
     Tensor out = scratch.take("logLikelihood", targets.length);
     Tensor wanted = scratch.takeIntegers("targets", targets.length);
     backend.host().copyFromHost(wanted, targets);
-    backend.decoder().tokenLogLikelihood(out, logits(hidden), wanted);
+    for (int from = 0; from < targets.length; from += LOGITS_ROWS) {
+      int to = Math.min(targets.length, from + LOGITS_ROWS);
+      Tensor logits = logits(hidden.slice(0, from, to));
+      backend
+          .decoder()
+          .tokenLogLikelihood(out.slice(0, from, to), logits, wanted.slice(0, from, to));
+    }
     return backend.host().copyToHostFloats(out);
+  }
+
+  /**
+   * Returns the log-probability of each target token behind each of several runs of rows, computed
+   * together.
+   *
+   * @param hidden each {@code [rows, hiddenDim]}
+   * @param targets one token per row, the same for all
+   */
+  public List<float[]> logLikelihoods(List<Tensor> hidden, int[] targets) {
+    try (MemoryScope step = scope.child("logLikelihoods")) {
+      Tensor rows =
+          hidden.size() == 1 ? hidden.getFirst() : backend.tensorOps(step).concat(hidden, 0);
+      int[] repeated = new int[hidden.size() * targets.length];
+      Arrays.setAll(repeated, row -> targets[row % targets.length]);
+      float[] all = logLikelihood(rows, repeated);
+      return IntStream.range(0, hidden.size())
+          .mapToObj(i -> Arrays.copyOfRange(all, i * targets.length, (i + 1) * targets.length))
+          .toList();
+    }
   }
 
   private void uploadInputs(List<SequenceInput> sequences, Tensor tokenIds, Tensor positions) {

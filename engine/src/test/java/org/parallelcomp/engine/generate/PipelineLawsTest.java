@@ -125,7 +125,7 @@ class PipelineLawsTest {
   }
 
   @Test
-  void atMostTheKeptChunksAndOneMoreAreAlive() {
+  void atMostTheKeptChunksAndOneGroupMoreAreAlive() {
     Plan uncut = plan().with(PolicyKind.BUDGET, PolicySpec.of("everything"));
     var most = new AtomicLong();
     try (MemoryScope scope = model.scope.child("run")) {
@@ -148,18 +148,24 @@ class PipelineLawsTest {
       int longest = chunks.stream().mapToInt(chunk -> chunk.tokens()).max().orElseThrow();
       int promptTokens = prompt.prefix().length + prompt.query().length;
       long positions = model.source.config().layers() * (long) model.source.config().kvHeads();
+      int group =
+          ChunkGroups.of(chunks, prompt.query().length, model.decoder.blockTokens()).stream()
+              .mapToInt(List::size)
+              .max()
+              .orElseThrow();
       long allowed =
-          request.cacheBytes(4L * longest + prompt.prefix().length)
-              + request.cacheBytes(promptTokens + longest) / model.source.config().layers()
-              + 4 * positions * (5L * longest + 2L * promptTokens);
-      assertTrue(chunks.size() > 8, "the text must have many more chunks than are kept");
+          request.cacheBytes((3L + group) * longest + prompt.prefix().length)
+              + group * request.cacheBytes(promptTokens + longest) / model.source.config().layers()
+              + 4 * positions * ((4L + group) * longest + 2L * group * promptTokens);
+      assertTrue(group > 1, "the chunks must be so short that several pass together");
+      assertTrue(chunks.size() > 4 + group, "the text must have many more chunks than are kept");
       assertTrue(most.get() <= allowed, most.get() + " bytes alive, allowed " + allowed);
     }
   }
 
   @Test
   void aCancelledRequestFreesItsMemory() {
-    long before = model.scope.allocatedBytes();
+    long before = heldByTheDecoder();
     var cancellation = new Cancellation();
     try (MemoryScope scope = model.scope.child("run")) {
       ContextRequest request = model.request(scope, plan(), prompt, textIds, 8);
@@ -175,7 +181,7 @@ class PipelineLawsTest {
               8,
               cancellation,
               (done, total, tokens) -> {
-                if (done == 2) {
+                if (done >= 2) {
                   cancellation.cancel();
                 }
               },
@@ -183,7 +189,15 @@ class PipelineLawsTest {
       assertThrows(
           RequestCancelled.class, () -> ParallelContext.build(cancelled, cancelled.chunks()));
     }
-    assertEquals(before, model.scope.allocatedBytes());
+    assertEquals(before, heldByTheDecoder());
+  }
+
+  /**
+   * Returns what is allocated when the decoder's buffers have grown and its last pass was short.
+   */
+  private static long heldByTheDecoder() {
+    logits(plan());
+    return model.scope.allocatedBytes();
   }
 
   @Test

@@ -19,6 +19,7 @@ import org.parallelcomp.engine.model.Decoder;
 import org.parallelcomp.engine.model.DecoderWeights;
 import org.parallelcomp.engine.model.LayerCaches;
 import org.parallelcomp.engine.model.RopeTable;
+import org.parallelcomp.engine.model.SequenceInput;
 import org.parallelcomp.engine.registry.BackendRegistry;
 import org.parallelcomp.engine.registry.PolicyRegistry;
 import org.parallelcomp.engine.text.PromptBuilder;
@@ -31,6 +32,7 @@ final class TestModel implements AutoCloseable {
   final Backend backend;
   final MemoryScope scope;
   final DecoderWeights weights;
+  final GuisedBackend guise = new GuisedBackend();
   final TextTokenizer tokenizer;
   final PromptBuilder prompts;
   final PolicyCatalog catalog = PolicyRegistry.discover();
@@ -38,7 +40,8 @@ final class TestModel implements AutoCloseable {
 
   TestModel(Path file) {
     source = ModelFiles.open(file);
-    backend = BackendRegistry.discover().open("cpu-vector", new BackendConfig(2, Map.of()));
+    backend =
+        guise.of(BackendRegistry.discover().open("cpu-vector", new BackendConfig(2, Map.of())));
     scope = backend.openScope("test");
     weights = DecoderWeights.load(backend, scope, source);
     tokenizer = new TextTokenizer(source.tokenizer());
@@ -75,10 +78,7 @@ final class TestModel implements AutoCloseable {
       Tensor hidden =
           BlockPrefill.forward(
               decoder,
-              ids,
-              0,
-              1,
-              LayerCaches.growing(layers),
+              new SequenceInput(ids, 0, 1, LayerCaches.growing(layers)),
               new Cancellation(),
               BlockPrefill.Listener.NONE);
       float[] first = backend.host().copyToHostFloats(decoder.logits(hidden));
@@ -89,10 +89,8 @@ final class TestModel implements AutoCloseable {
         Tensor next =
             BlockPrefill.forward(
                 decoder,
-                new int[] {following[i]},
-                ids.length + i,
-                1,
-                LayerCaches.growing(layers),
+                new SequenceInput(
+                    new int[] {following[i]}, ids.length + i, 1, LayerCaches.growing(layers)),
                 new Cancellation(),
                 BlockPrefill.Listener.NONE);
         logits = backend.host().copyToHostFloats(decoder.logits(next));
