@@ -10,12 +10,14 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Disabled;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
+import org.parallelcomp.api.backend.AttendSequence;
 import org.parallelcomp.api.backend.AttentionBlock;
 import org.parallelcomp.api.backend.FeedForwardBlock;
 import org.parallelcomp.api.backend.OpCall;
 import org.parallelcomp.api.backend.Operation;
 import org.parallelcomp.api.backend.Rope;
 import org.parallelcomp.api.backend.Scratch;
+import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
 import org.parallelcomp.api.tensor.Tensor;
@@ -254,27 +256,9 @@ abstract class DecoderRules extends Rules {
     int queryHeads = 8;
     int kvHeads = 2;
     int headDim = 32;
-    var attention =
-        new AttentionBlock(
-            b.normal(hidden),
-            b.weight(dtype, queryHeads * headDim, hidden),
-            optional ? b.normal(queryHeads * headDim) : null,
-            b.weight(dtype, kvHeads * headDim, hidden),
-            optional ? b.normal(kvHeads * headDim) : null,
-            b.weight(dtype, kvHeads * headDim, hidden),
-            optional ? b.normal(kvHeads * headDim) : null,
-            optional ? b.normal(headDim) : null,
-            optional ? b.normal(headDim) : null,
-            b.weight(dtype, hidden, queryHeads * headDim),
-            optional ? b.normal(hidden) : null,
-            1e-5f);
-    var feedForward =
-        new FeedForwardBlock(
-            b.normal(hidden),
-            b.weight(dtype, 512, hidden),
-            b.weight(dtype, 512, hidden),
-            b.weight(dtype, hidden, 512),
-            1e-5f);
+    AttentionBlock attention =
+        attentionBlock(b, dtype, hidden, queryHeads, kvHeads, headDim, optional);
+    FeedForwardBlock feedForward = feedForwardBlock(b, dtype, hidden);
     Tensor input = b.normal(tokens, hidden);
     Tensor queries = b.output(tokens, queryHeads, headDim);
     Tensor keys = b.output(tokens, kvHeads, headDim);
@@ -289,6 +273,83 @@ abstract class DecoderRules extends Rules {
       b.decoder().attentionOutputAndFeedForward(state, attended, attention, feedForward, scratch);
       return new ArrayList<>(List.of(queries, keys, values, state, input));
     }
+  }
+
+  private static AttentionBlock attentionBlock(
+      Bench b,
+      DType dtype,
+      int hidden,
+      int queryHeads,
+      int kvHeads,
+      int headDim,
+      boolean optional) {
+    return new AttentionBlock(
+        b.normal(hidden),
+        b.weight(dtype, queryHeads * headDim, hidden),
+        optional ? b.normal(queryHeads * headDim) : null,
+        b.weight(dtype, kvHeads * headDim, hidden),
+        optional ? b.normal(kvHeads * headDim) : null,
+        b.weight(dtype, kvHeads * headDim, hidden),
+        optional ? b.normal(kvHeads * headDim) : null,
+        optional ? b.normal(headDim) : null,
+        optional ? b.normal(headDim) : null,
+        b.weight(dtype, hidden, queryHeads * headDim),
+        optional ? b.normal(hidden) : null,
+        1e-5f);
+  }
+
+  private static FeedForwardBlock feedForwardBlock(Bench b, DType dtype, int hidden) {
+    return new FeedForwardBlock(
+        b.normal(hidden),
+        b.weight(dtype, 512, hidden),
+        b.weight(dtype, 512, hidden),
+        b.weight(dtype, hidden, 512),
+        1e-5f);
+  }
+
+  @Test
+  void required_B319_attendingAndFeedingForwardAtOnceIsBothBehindOneAnother() {
+    for (DType dtype : List.of(DType.F32, DType.BF16)) {
+      for (int tokens : new int[] {1, 13, 207}) {
+        for (boolean logSumExp : new boolean[] {false, true}) {
+          twins()
+              .compareOrRefuse(
+                  new OpCall(Operation.ATTEND, List.of(dtype), List.of(Shape.of(8, 2, 64))),
+                  "layer " + dtype + " " + tokens + (logSumExp ? " with log-sum-exp" : ""),
+                  Bound.ofCache(dtype),
+                  b -> attendAndFeedForward(b, dtype, tokens, logSumExp));
+        }
+      }
+    }
+  }
+
+  private static List<Tensor> attendAndFeedForward(
+      Bench b, DType dtype, int tokens, boolean logSumExp) {
+    int hidden = 256;
+    int queryHeads = 8;
+    int kvHeads = 2;
+    int headDim = 64;
+    KvLayer layer = b.layer(dtype, kvHeads, tokens + 5, tokens + 9, headDim);
+    AttentionBlock attention =
+        attentionBlock(b, dtype, hidden, queryHeads, kvHeads, headDim, tokens % 2 == 1);
+    FeedForwardBlock feedForward = feedForwardBlock(b, dtype, hidden);
+    Tensor queries = b.normal(tokens, queryHeads, headDim);
+    Tensor state = b.output(tokens, hidden);
+    b.backend().host().copyFromHost(state, b.bits(b.normal(tokens, hidden)));
+    Tensor sums = logSumExp ? b.output(queryHeads, tokens) : null;
+    try (Scratch scratch = new Scratch(b.scope())) {
+      b.backend()
+          .attendAndFeedForward(
+              state,
+              sums,
+              queries,
+              0.125f,
+              List.of(AttendSequence.causal(0, tokens, layer)),
+              attention,
+              feedForward,
+              scratch);
+    }
+    return sums == null ? List.of(state) : List.of(state, sums);
   }
 
   @Test

@@ -1,5 +1,7 @@
 package org.parallelcomp.api.backend;
 
+import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.tensor.DType;
 import org.parallelcomp.api.tensor.Shape;
@@ -57,6 +59,37 @@ public interface Backend extends AutoCloseable {
 
   /** Returns the operations on key-value caches. */
   CacheOps cache();
+
+  /**
+   * Optional. Attention of a layer and everything behind it; the default attends, and hands what it
+   * attended to on. A backend that attends in another type than F32 need not write it as F32 in
+   * between.
+   *
+   * <pre>
+   * attended, logSumExp = attend(queries)
+   * hidden = attentionOutputAndFeedForward(hidden, attended)
+   *
+   * hidden    [tokens, hiddenDim], read and written
+   * logSumExp [queryHeads, tokens], or null
+   * queries   [tokens, queryHeads, headDim]
+   * </pre>
+   *
+   * @param scale as in {@link AttentionOps#attend}
+   * @param sequences as in {@link AttentionOps#attend}
+   */
+  default void attendAndFeedForward(
+      Tensor hidden,
+      @Nullable Tensor logSumExp,
+      Tensor queries,
+      float scale,
+      List<AttendSequence> sequences,
+      AttentionBlock attention,
+      FeedForwardBlock feedForward,
+      Scratch scratch) {
+    Tensor attended = scratch.take("attended", queries.shape().toArray());
+    attention().attend(attended, logSumExp, queries, scale, sequences);
+    decoder().attentionOutputAndFeedForward(hidden, attended, attention, feedForward, scratch);
+  }
 
   /**
    * Returns a copy of a layer that another open backend of the same provider holds, on another

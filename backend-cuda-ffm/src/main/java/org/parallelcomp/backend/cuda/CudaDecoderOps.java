@@ -495,9 +495,7 @@ final class CudaDecoderOps implements DecoderOps {
       fewRows(gated, null, 0, true, new Product(state, weight(feedForward.down()), 0));
       return;
     }
-    List<Tensor> weights =
-        List.of(attention.output(), feedForward.gate(), feedForward.up(), feedForward.down());
-    if (!allBf16(weights) || !isAligned(state)) {
+    if (!staysHalf(state, attention, feedForward)) {
       DecoderOps.super.attentionOutputAndFeedForward(
           hidden, attended, attention, feedForward, scratch);
       return;
@@ -505,18 +503,47 @@ final class CudaDecoderOps implements DecoderOps {
     try (Operand operand = operand(context, DType.BF16)) {
       multiply(state, weight(attention.output()), attention.outputBias(), operand, true);
     }
-    Shape inner = Shape.of(rows, feedForwardDim);
+    feedForward(state, feedForward);
+  }
+
+  /**
+   * The same of what was attended to in BF16.
+   *
+   * @param hidden {@code [tokens, hiddenDim]} for which {@link #staysHalf} is true
+   * @param attended {@code [tokens, queryHeads * headDim]} without gaps, BF16
+   */
+  void attentionOutputAndFeedForward(
+      CudaTensor hidden,
+      CudaTensor attended,
+      AttentionBlock attention,
+      FeedForwardBlock feedForward) {
+    var operand = new Operand(attended, Type.BF16, null, null);
+    multiply(hidden, weight(attention.output()), attention.outputBias(), operand, true);
+    feedForward(hidden, feedForward);
+  }
+
+  /** Returns whether what lies between the products behind attention is BF16. */
+  static boolean staysHalf(
+      CudaTensor state, AttentionBlock attention, FeedForwardBlock feedForward) {
+    return allBf16(
+            List.of(attention.output(), feedForward.gate(), feedForward.up(), feedForward.down()))
+        && isAligned(state);
+  }
+
+  /** The feed-forward block of many rows, in BF16 between the products. */
+  private void feedForward(CudaTensor state, FeedForwardBlock block) {
+    Shape inner = Shape.of(state.shape().dim(0), block.gate().shape().dim(0));
     try (DeviceMemory gateMemory = runtime.temporary(2 * inner.elements());
         DeviceMemory upMemory = runtime.temporary(2 * inner.elements())) {
       var gate = new CudaTensor(gateMemory, DType.BF16, Layout.contiguous(inner));
       var up = new CudaTensor(upMemory, DType.BF16, Layout.contiguous(inner));
-      try (Operand normed = normed(state, feedForward.norm(), feedForward.epsilon())) {
-        multiply(gate, weight(feedForward.gate()), null, normed, false);
-        multiply(up, weight(feedForward.up()), null, normed, false);
+      try (Operand normed = normed(state, block.norm(), block.epsilon())) {
+        multiply(gate, weight(block.gate()), null, normed, false);
+        multiply(up, weight(block.up()), null, normed, false);
       }
       swiGlu(gate, gate, up);
       try (Operand operand = new Operand(gate, Type.BF16, null, null)) {
-        multiply(state, weight(feedForward.down()), null, operand, true);
+        multiply(state, weight(block.down()), null, operand, true);
       }
     }
   }

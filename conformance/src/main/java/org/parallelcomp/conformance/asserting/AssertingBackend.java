@@ -4,19 +4,24 @@ import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.AttendSequence;
+import org.parallelcomp.api.backend.AttentionBlock;
 import org.parallelcomp.api.backend.AttentionOps;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.BackendInfo;
 import org.parallelcomp.api.backend.BackendTraits;
 import org.parallelcomp.api.backend.CacheOps;
 import org.parallelcomp.api.backend.DecoderOps;
+import org.parallelcomp.api.backend.FeedForwardBlock;
 import org.parallelcomp.api.backend.FileRegion;
 import org.parallelcomp.api.backend.HostTransfer;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.OpCall;
+import org.parallelcomp.api.backend.Scratch;
 import org.parallelcomp.api.backend.TensorOps;
 import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.cache.TokenSelection;
@@ -117,6 +122,21 @@ final class AssertingBackend implements Backend {
   @Override
   public CacheOps cache() {
     return family(CacheOps.class, real.cache(), null);
+  }
+
+  @Override
+  public void attendAndFeedForward(
+      Tensor hidden,
+      @Nullable Tensor logSumExp,
+      Tensor queries,
+      float scale,
+      List<AttendSequence> sequences,
+      AttentionBlock attention,
+      FeedForwardBlock feedForward,
+      Scratch scratch) {
+    family(Backend.class, real, null)
+        .attendAndFeedForward(
+            hidden, logSumExp, queries, scale, sequences, attention, feedForward, scratch);
   }
 
   @Override

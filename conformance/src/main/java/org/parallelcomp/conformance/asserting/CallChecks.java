@@ -82,7 +82,17 @@ final class CallChecks {
         shape("hidden", a[0], DType.F32, attended.dim(0), tensor(a[0]).shape().dim(1));
         apart(a[0], a[1]);
       }
-      case "attend" -> attend(a);
+      case "attend" -> {
+        same("out and queries", a[0], a[2]);
+        apart(a[0], a[1], a[2]);
+        attend(a[1], tensor(a[2]), (List<?>) a[4]);
+      }
+      case "attendAndFeedForward" -> {
+        Tensor queries = tensor(a[2]);
+        shape("hidden", a[0], DType.F32, queries.shape().dim(0), tensor(a[0]).shape().dim(1));
+        apart(a[0], a[1], a[2]);
+        attend(a[1], queries, (List<?>) a[4]);
+      }
       case "mergePartial" -> {
         List<?> outs = (List<?>) a[2];
         List<?> sums = (List<?>) a[3];
@@ -164,16 +174,14 @@ final class CallChecks {
     inRange("positions", positions, 0, rope.positions());
   }
 
-  private void attend(Object[] a) {
-    Shape queries = tensor(a[2]).shape();
-    same("out and queries", a[0], a[2]);
-    if (a[1] != null) {
-      shape("log-sum-exp", a[1], DType.F32, queries.dim(1), queries.dim(0));
-      apart(a[1], a[0], a[2]);
+  private void attend(@Nullable Object logSumExp, Tensor rows, List<?> sequences) {
+    Shape queries = rows.shape();
+    if (logSumExp != null) {
+      shape("log-sum-exp", logSumExp, DType.F32, queries.dim(1), queries.dim(0));
+      apart(logSumExp, rows);
     }
-    apart(a[0], a[2]);
     boolean[] covered = new boolean[queries.intDim(0)];
-    for (Object each : (List<?>) a[4]) {
+    for (Object each : sequences) {
       var sequence = (AttendSequence) each;
       Contract.require(
           queries.dim(1) % sequence.layer().kvHeads() == 0

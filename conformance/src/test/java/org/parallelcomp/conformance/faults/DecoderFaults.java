@@ -3,6 +3,7 @@ package org.parallelcomp.conformance.faults;
 import java.util.List;
 import java.util.function.Supplier;
 import org.parallelcomp.api.backend.AttentionBlock;
+import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.BackendProvider;
 import org.parallelcomp.api.backend.DecoderOps;
 import org.parallelcomp.api.backend.Rope;
@@ -113,6 +114,10 @@ final class DecoderFaults {
               "rotates by angles of its own where the table stretches",
               "B317",
               breaking("rope", DecoderFaults::unstretched)),
+          new Fault(
+              "forgets the scale where attention and what is behind it are one",
+              "B319",
+              Breaking.method(Backend.class, "attendAndFeedForward", call -> call.with(3, 1f))),
           new Fault(
               "keeps the residual of the request before",
               "B601",
