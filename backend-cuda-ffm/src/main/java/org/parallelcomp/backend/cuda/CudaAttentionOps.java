@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.Arguments;
@@ -223,17 +224,77 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
     return seesAll ? tables.ranges(sequence.layer()) : 0;
   }
 
-  /** Attends to one sequence by cuDNN and returns true, or does nothing where it cannot serve. */
-  private boolean attendFused(Attention attention, AttendSequence sequence) {
-    KvLayer layer = sequence.layer();
-    int rows = sequence.rows();
-    int fewest = attention.sequences.size() == 1 ? FUSED_ROWS : FUSED_ROWS_OF_SEVERAL;
-    if (fused == null || rows < fewest || !isEven(sequence)) {
+  /**
+   * Attends by cuDNN and hands on what was attended to as it comes, {@code [tokens, queryHeads *
+   * headDim]} of the cache's type without gaps; or does nothing and returns false, where cuDNN
+   * cannot serve all rows at once.
+   *
+   * @param use sees a tensor that lives no longer than the call
+   */
+  boolean attendHalf(
+      @Nullable Tensor logSumExp,
+      Tensor queries,
+      float scale,
+      List<AttendSequence> sequences,
+      Consumer<CudaTensor> use) {
+    Arguments.requireAttend(queries, logSumExp, queries, sequences);
+    if (sequences.size() != 1 || sequences.getFirst().rows() != queries.shape().dim(0)) {
       return false;
     }
-    int queryHeads = attention.queryHeads();
-    int headDim = attention.headDim();
-    DType cache = attention.cache();
+    requireSupported(queries, sequences.getFirst());
+    return attendFused(
+        logSumExp == null ? null : CudaTensor.floats(logSumExp).gapless("logSumExp"),
+        CudaTensor.floats(queries).gapless("a head"),
+        scale,
+        sequences.getFirst(),
+        use);
+  }
+
+  /** Attends to one sequence by cuDNN and returns true, or does nothing where it cannot serve. */
+  private boolean attendFused(Attention attention, AttendSequence sequence) {
+    int end = sequence.firstRow() + sequence.rows();
+    CudaTensor out = attention.out.slice(0, sequence.firstRow(), end);
+    boolean tooFew = attention.sequences.size() > 1 && sequence.rows() < FUSED_ROWS_OF_SEVERAL;
+    if (tooFew || out.stride(1) != attention.headDim()) {
+      return false;
+    }
+    return attendFused(
+        attention.sums,
+        attention.queries,
+        attention.scale,
+        sequence,
+        half ->
+            moves.convert(
+                DType.F32,
+                out.address(),
+                out.stride(0),
+                half.dtype(),
+                half.address(),
+                half.stride(0),
+                half.shape().dim(0),
+                half.shape().intDim(1)));
+  }
+
+  /**
+   * The same, with what was attended to in the cache's type.
+   *
+   * @param sums of all sequences, or null
+   * @param allQueries of all sequences
+   */
+  private boolean attendFused(
+      @Nullable CudaTensor sums,
+      CudaTensor allQueries,
+      float scale,
+      AttendSequence sequence,
+      Consumer<CudaTensor> use) {
+    KvLayer layer = sequence.layer();
+    int rows = sequence.rows();
+    if (fused == null || rows < FUSED_ROWS || !isEven(sequence)) {
+      return false;
+    }
+    int queryHeads = allQueries.shape().intDim(1);
+    int headDim = layer.headDim();
+    DType cache = layer.keys().dtype();
     int mostRows = graphRows(rows);
     var key =
         new FusedAttention.Key(
@@ -245,14 +306,11 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
             headDim,
             sequence.causal());
     int end = sequence.firstRow() + rows;
-    CudaTensor queries = attention.queries.slice(0, sequence.firstRow(), end);
-    CudaTensor out = attention.out.slice(0, sequence.firstRow(), end);
-    int columns = queryHeads * headDim;
-    boolean rowsAreGapless = queries.stride(1) == headDim && out.stride(1) == headDim;
-    if (!rowsAreGapless || !fused.supports(key)) {
+    CudaTensor queries = allQueries.slice(0, sequence.firstRow(), end);
+    if (queries.stride(1) != headDim || !fused.supports(key)) {
       return false;
     }
-    Shape padded = Shape.of(queryHeads, mostRows);
+    int columns = queryHeads * headDim;
     try (DeviceMemory halfQueries = runtime.temporary(2L * mostRows * columns);
         DeviceMemory halfOut = runtime.temporary(2L * mostRows * columns);
         DeviceMemory allSums = runtime.temporary(4L * queryHeads * mostRows);
@@ -269,7 +327,7 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
           columns);
       fused.attend(
           key,
-          attention.scale,
+          scale,
           halfOut.address(),
           allSums.address(),
           halfQueries.address(),
@@ -277,19 +335,12 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
           CudaTensor.of(layer.values()).address(),
           rowCount.address(),
           keyCount.address());
-      moves.convert(
-          DType.F32,
-          out.address(),
-          out.stride(0),
-          cache,
-          halfOut.address(),
-          columns,
-          rows,
-          columns);
-      if (attention.sums != null) {
+      if (sums != null) {
+        Shape padded = Shape.of(queryHeads, mostRows);
         var computed = new CudaTensor(allSums, DType.F32, Layout.contiguous(padded));
-        moves.copy(attention.sums.slice(1, sequence.firstRow(), end), computed.slice(1, 0, rows));
+        moves.copy(sums.slice(1, sequence.firstRow(), end), computed.slice(1, 0, rows));
       }
+      use.accept(new CudaTensor(halfOut, cache, Layout.contiguous(Shape.of(rows, columns))));
     }
     return true;
   }

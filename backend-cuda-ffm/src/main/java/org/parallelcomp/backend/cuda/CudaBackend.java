@@ -2,17 +2,23 @@ package org.parallelcomp.backend.cuda;
 
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import org.parallelcomp.api.backend.AttendSequence;
+import org.parallelcomp.api.backend.AttentionBlock;
 import org.parallelcomp.api.backend.AttentionOps;
 import org.parallelcomp.api.backend.Backend;
 import org.parallelcomp.api.backend.BackendInfo;
 import org.parallelcomp.api.backend.BackendTraits;
 import org.parallelcomp.api.backend.CacheOps;
 import org.parallelcomp.api.backend.DecoderOps;
+import org.parallelcomp.api.backend.FeedForwardBlock;
 import org.parallelcomp.api.backend.FileRegion;
 import org.parallelcomp.api.backend.HostTransfer;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.OpCall;
+import org.parallelcomp.api.backend.Scratch;
 import org.parallelcomp.api.backend.TensorOps;
 import org.parallelcomp.api.cache.KvLayer;
 import org.parallelcomp.api.tensor.DType;
@@ -159,6 +165,39 @@ final class CudaBackend implements Backend {
   @Override
   public CacheOps cache() {
     return cache;
+  }
+
+  /**
+   * Where attention is cuDNN's and the output projection BF16, what is attended to stays in it: as
+   * F32 it would be written and read once more, a hundredth of a prefill's time.
+   */
+  @Override
+  public void attendAndFeedForward(
+      Tensor hidden,
+      @Nullable Tensor logSumExp,
+      Tensor queries,
+      float scale,
+      List<AttendSequence> sequences,
+      AttentionBlock attentionBlock,
+      FeedForwardBlock feedForward,
+      Scratch scratch) {
+    CudaTensor state = CudaTensor.floats(hidden).matrix();
+    boolean done =
+        !sequences.isEmpty()
+            && sequences.getFirst().layer().keys().dtype() == DType.BF16
+            && CudaDecoderOps.staysHalf(state, attentionBlock, feedForward)
+            && attention.attendHalf(
+                logSumExp,
+                queries,
+                scale,
+                sequences,
+                attended ->
+                    decoder.attentionOutputAndFeedForward(
+                        state, attended, attentionBlock, feedForward));
+    if (!done) {
+      Backend.super.attendAndFeedForward(
+          hidden, logSumExp, queries, scale, sequences, attentionBlock, feedForward, scratch);
+    }
   }
 
   /**

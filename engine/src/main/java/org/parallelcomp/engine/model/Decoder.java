@@ -8,8 +8,9 @@ import java.util.Map;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import org.parallelcomp.api.backend.AttendSequence;
-import org.parallelcomp.api.backend.AttentionOps;
+import org.parallelcomp.api.backend.AttentionBlock;
 import org.parallelcomp.api.backend.Backend;
+import org.parallelcomp.api.backend.FeedForwardBlock;
 import org.parallelcomp.api.backend.MemoryScope;
 import org.parallelcomp.api.backend.Rope;
 import org.parallelcomp.api.backend.Scratch;
@@ -230,57 +231,45 @@ public final class Decoder implements AutoCloseable {
   private void attendAndFeedForward(
       int layer, List<Span> spans, List<KvLayer> kvLayers, Tensor queries, Tensor hidden) {
     long rows = hidden.shape().dim(0);
-    Tensor attended = scratch.take("attended", rows, config.queryHeads(), config.headDim());
+    AttentionBlock attention = weights.attention().get(layer);
+    FeedForwardBlock feedForward = weights.feedForward().get(layer);
     Tensor logSumExp = scratch.take("logSumExp", config.queryHeads(), rows);
-    var attendSequences = new ArrayList<AttendSequence>();
+    var sequences = new ArrayList<AttendSequence>();
     int logSumExpRows = 0;
     for (int s = 0; s < spans.size(); s++) {
       Span span = spans.get(s);
-      attendSequences.add(AttendSequence.causal(span.firstRow, span.rows, kvLayers.get(s)));
+      sequences.add(AttendSequence.causal(span.firstRow, span.rows, kvLayers.get(s)));
       logSumExpRows = Math.max(logSumExpRows, span.sequence.caches().logSumExpRows(layer));
     }
-    if (rows > 0) {
-      if (spans.stream().anyMatch(span -> span.sequence.caches().weighting(layer) != null)) {
+    boolean weighted =
+        spans.stream().anyMatch(span -> span.sequence.caches().weighting(layer) != null);
+    boolean lastApart = logSumExpRows > 0 && backend.attention().logSumExpCosts();
+    if (rows > 0 && (weighted || lastApart)) {
+      Tensor attended = scratch.take("attended", rows, config.queryHeads(), config.headDim());
+      if (weighted) {
         attendOneByOne(layer, spans, kvLayers, queries, attended, logSumExp);
       } else {
-        attend(attended, logSumExp, logSumExpRows, queries, attendSequences);
+        for (AttendSequence sequence : sequences) {
+          attendLastApart(attended, logSumExp, logSumExpRows, queries, sequence);
+        }
       }
-    }
-    for (int s = 0; s < spans.size(); s++) {
-      var observed = new LayerCaches.Attended(queries, logSumExp, attendSequences.get(s), scale);
-      spans.get(s).sequence.caches().close(layer, observed);
-    }
-    if (rows > 0) {
       backend
           .decoder()
-          .attentionOutputAndFeedForward(
-              hidden,
-              attended,
-              weights.attention().get(layer),
-              weights.feedForward().get(layer),
-              scratch);
+          .attentionOutputAndFeedForward(hidden, attended, attention, feedForward, scratch);
+    } else if (rows > 0) {
+      backend.attendAndFeedForward(
+          hidden,
+          logSumExpRows == 0 ? null : logSumExp,
+          queries,
+          scale,
+          sequences,
+          attention,
+          feedForward,
+          scratch);
     }
-  }
-
-  /**
-   * Attends.
-   *
-   * @param logSumExpRows of how many of each sequence's last rows the log-sum-exp is needed
-   */
-  private void attend(
-      Tensor attended,
-      Tensor logSumExp,
-      int logSumExpRows,
-      Tensor queries,
-      List<AttendSequence> sequences) {
-    AttentionOps attention = backend.attention();
-    if (logSumExpRows == 0) {
-      attention.attend(attended, null, queries, scale, sequences);
-    } else if (!attention.logSumExpCosts()) {
-      attention.attend(attended, logSumExp, queries, scale, sequences);
-    } else {
-      sequences.forEach(
-          sequence -> attendLastApart(attended, logSumExp, logSumExpRows, queries, sequence));
+    for (int s = 0; s < spans.size(); s++) {
+      var observed = new LayerCaches.Attended(queries, logSumExp, sequences.get(s), scale);
+      spans.get(s).sequence.caches().close(layer, observed);
     }
   }
 
