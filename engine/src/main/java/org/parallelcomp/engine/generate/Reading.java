@@ -161,8 +161,8 @@ final class Reading implements AutoCloseable {
 
   /** Positions that the request may use: the trained window, unless the plan lets it run past. */
   private int positionsNeeded() {
-    int behind = prompt.prefix().length + prompt.query().length + answerTokens();
-    long total = (long) text.tokens() + behind;
+    long behind = (long) prompt.prefix().length + prompt.query().length + answerTokens();
+    long total = text.tokens() + behind;
     int window = source.config().trainedWindow();
     boolean oneText = request.text() == null || !plan.bindToWindow();
     if (!oneText || total <= window) {
