@@ -123,7 +123,8 @@ final class ParallelComp {
               Logging.bind(streams.err(), verbose);
               try {
                 return new CommandLine.RunLast().execute(result);
-              } catch (OutOfMemoryError | StackOverflowError e) {
+              } catch (Error e) {
+                // Whoever starts this process gets a status, even while threads of it still run.
                 return fail(e);
               }
             });

@@ -121,6 +121,16 @@ class RefusalTest {
   }
 
   @Test
+  void errorsOfJavaAreFaultsToo() {
+    engine.failure = new NoClassDefFoundError("a/Missing");
+
+    Run run = Run.of(engine, "ask", "-t", "b", "q");
+
+    assertEquals(70, run.status());
+    assertTrue(run.err().contains("NoClassDefFoundError: a/Missing"), run.err());
+  }
+
+  @Test
   void faultsAreOneSentenceUnlessVerbose() {
     engine.failure = new IllegalStateException("broken");
 
