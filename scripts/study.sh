@@ -93,9 +93,10 @@ if [ "$label" != needle-6m ]; then
   tasks=passkey,number,multi,fact
   length=8K,16K,32K,64K,128K
   samples=${LONG_SAMPLES:-10}
-  study lengths "parallelcomp" "parallelcomp + chunk-eviction.chunks=2" "parallelcomp + chunk-eviction.chunks=4"
+  study lengths "parallelcomp" "truncation"
+  study lengths-chunks "parallelcomp + chunk-eviction.chunks=2" "parallelcomp + chunk-eviction.chunks=4"
   samples=${OTHER_SAMPLES:-5}
   study lengths-others "parallelcomp + chunking.tokens=1024 + budget.keep=512" \
-    "parallelcomp + chunking.tokens=2048 + budget.keep=512" "truncation" "streaming-llm" "full"
+    "parallelcomp + chunking.tokens=2048 + budget.keep=512" "streaming-llm" "full"
 fi
 scripts/insert-tables.sh docs/study.md "$out"
