@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -30,7 +29,6 @@ import org.parallelcomp.api.policy.PolicyKind;
 import org.parallelcomp.api.policy.PolicySpec;
 import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.PromptForm;
-import org.parallelcomp.engine.TestModels;
 import org.parallelcomp.engine.text.PromptParts;
 
 /** Chunks that pass together are what they are alone. */
@@ -56,13 +54,7 @@ class ChunkGroupsTest {
   @BeforeAll
   static void open() throws Exception {
     model = TestModel.needle();
-    String text =
-        new ObjectMapper()
-            .readTree(TestModels.needle("golden.json").toFile())
-            .get("parallelcomp")
-            .get("context")
-            .asText();
-    int[] ids = model.ids(text);
+    int[] ids = model.goldenText();
     textIds = new int[CHUNKS * CHUNK_TOKENS];
     Arrays.setAll(textIds, i -> ids[i % ids.length]);
     prompt = model.prompts.build(new PromptForm("Read this: ", "\n{question}", ""), QUESTION);

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
@@ -22,7 +21,6 @@ import org.parallelcomp.api.policy.PolicySpec;
 import org.parallelcomp.api.tensor.Tensor;
 import org.parallelcomp.engine.Cancellation;
 import org.parallelcomp.engine.PromptForm;
-import org.parallelcomp.engine.TestModels;
 import org.parallelcomp.engine.model.LayerCaches;
 import org.parallelcomp.engine.model.SequenceInput;
 import org.parallelcomp.engine.text.PromptParts;
@@ -38,13 +36,7 @@ class PipelineLawsTest {
   @BeforeAll
   static void open() throws Exception {
     model = TestModel.needle();
-    String text =
-        new ObjectMapper()
-            .readTree(TestModels.needle("golden.json").toFile())
-            .get("parallelcomp")
-            .get("context")
-            .asText();
-    textIds = model.tokenizer.encode(text).ids();
+    textIds = model.goldenText();
     prompt = model.prompts.build(new PromptForm("", "\n{question}", ""), QUESTION);
   }
 

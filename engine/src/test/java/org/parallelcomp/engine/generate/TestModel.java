@@ -1,5 +1,7 @@
 package org.parallelcomp.engine.generate;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.BitSet;
 import java.util.List;
@@ -59,6 +61,16 @@ final class TestModel implements AutoCloseable {
   /** Opens needle-6m. */
   static TestModel needle() {
     return new TestModel(TestModels.needle("needle-6m-f16.gguf"));
+  }
+
+  /** Returns the tokens of the text that the golden answers of needle-6m are about. */
+  int[] goldenText() throws IOException {
+    return ids(
+        new ObjectMapper()
+            .readTree(TestModels.needle("golden.json").toFile())
+            .get("parallelcomp")
+            .get("context")
+            .asText());
   }
 
   /** Returns a question with few words around it. */
