@@ -79,7 +79,7 @@ final class ResultText {
   private static String compression(CacheReport cache) {
     return switch (cache.compression()) {
       case APPLIED, NOT_ASKED -> "";
-      case NOTHING_TO_EVICT -> " (nothing to evict)";
+      case NOTHING_TO_EVICT, SHORT_CHUNKS -> " (nothing to evict)";
       case NOT_APPLIED -> " (budget not applied)";
     };
   }

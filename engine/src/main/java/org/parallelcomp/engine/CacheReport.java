@@ -23,10 +23,13 @@ public record CacheReport(
     NOT_ASKED,
     /** Some tokens were evicted. */
     APPLIED,
-    /**
-     * The plan asks for it, but nothing was evicted: the kept chunks have no more than it allows.
-     */
+    /** The plan asks for it, but nothing was evicted: no chunk has more than it allows. */
     NOTHING_TO_EVICT,
+    /**
+     * The plan asks for it and would cut other chunks of the text, but those that were kept are
+     * short: they have no more than it allows.
+     */
+    SHORT_CHUNKS,
     /** The plan asks for it, but its merge reads the kept chunks whole; a warning says so. */
     NOT_APPLIED
   }

@@ -131,6 +131,15 @@ class AskTest {
         Compression.NOT_ASKED,
         compression(longText, plan.with(PolicyKind.BUDGET, PolicySpec.of("everything"))));
     assertEquals(Compression.NOTHING_TO_EVICT, compression(shortText.substring(0, 500), plan));
+    String shortEnd = longText.substring(0, 2_000);
+    Plan keepsTheEnd =
+        plan.with(PolicyKind.CHUNKING, PolicySpec.parse("fixed(tokens=512)"))
+            .with(PolicyKind.CHUNK_SCORER, PolicySpec.of("last"));
+    assertEquals(Compression.SHORT_CHUNKS, compression(shortEnd, keepsTheEnd));
+    assertEquals(
+        Compression.NOTHING_TO_EVICT,
+        compression(
+            shortEnd, keepsTheEnd.with(PolicyKind.BUDGET, PolicySpec.parse("tokens(keep=512)"))));
     GenerationResult reread =
         run(ask(longText).withPlan(plan.with(PolicyKind.MERGE, PolicySpec.of("reread"))));
     assertEquals(Compression.NOT_APPLIED, reread.cache().compression());

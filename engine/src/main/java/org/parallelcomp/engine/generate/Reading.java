@@ -333,7 +333,18 @@ final class Reading implements AutoCloseable {
               + " would cut them then.");
       return CacheReport.Compression.NOT_APPLIED;
     }
-    return CacheReport.Compression.NOTHING_TO_EVICT;
+    return longestChunkIsCut()
+        ? CacheReport.Compression.SHORT_CHUNKS
+        : CacheReport.Compression.NOTHING_TO_EVICT;
+  }
+
+  /** Whether the budget takes something of the longest chunk, were it among so many kept ones. */
+  private boolean longestChunkIsCut() {
+    int longest = chunks.stream().mapToInt(Chunk::tokens).max().orElse(0);
+    return plan.prefill() == PrefillMode.PARALLEL
+        && !citations.isEmpty()
+        && TokenEviction.perChunk(policies, parts.format(), citations.size())
+            .budgetCutsAnywhere(longest);
   }
 
   private List<Citation> cite(List<Context.KeptChunk> keptChunks) {

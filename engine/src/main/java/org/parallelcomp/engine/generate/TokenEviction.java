@@ -6,6 +6,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
 import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
 import org.parallelcomp.api.backend.TensorOps;
 import org.parallelcomp.api.cache.TokenSelection;
 import org.parallelcomp.api.error.ErrorCode;
@@ -120,13 +121,15 @@ final class TokenEviction {
 
   /** Returns whether any layer may lose tokens of a context of this length. */
   boolean evictsAnywhere(int contextTokens) {
-    for (int layer = 0; layer < config.layers(); layer++) {
-      if (keptTokens(layer, contextTokens) < contextTokens
-          || !calibrationEvidence(layer).isEmpty()) {
-        return true;
-      }
-    }
-    return false;
+    return budgetCutsAnywhere(contextTokens)
+        || IntStream.range(0, config.layers())
+            .anyMatch(layer -> !calibrationEvidence(layer).isEmpty());
+  }
+
+  /** Returns whether some layer may keep less than so many tokens. */
+  boolean budgetCutsAnywhere(int contextTokens) {
+    return IntStream.range(0, config.layers())
+        .anyMatch(layer -> keptTokens(layer, contextTokens) < contextTokens);
   }
 
   /**
