@@ -1,5 +1,11 @@
 package org.parallelcomp.it;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
 import java.lang.management.CompilationMXBean;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
@@ -23,7 +29,9 @@ import org.parallelcomp.engine.registry.BackendRegistry;
 
 /**
  * Times prefill and decode of a model as llama-bench does: random tokens, one row of logits behind
- * a prefill, warm-up first, the median and the best of several.
+ * a prefill, warm-up first, the median and the best of several. With 0 repetitions it runs once for
+ * each line that it is sent, so that two processes can be timed in turns on a machine whose speed
+ * changes.
  *
  * <pre>
  * DecoderBenchmark MODEL PREFILL_TOKENS DECODE_TOKENS REPETITIONS [THREADS [BACKEND [KEY=VALUE ...]]]
@@ -78,11 +86,13 @@ final class DecoderBenchmark {
 
   private static void report(Path model, String test, int tokens, int repetitions, Runnable run) {
     warmUp(run);
+    if (repetitions == 0) {
+      oneForEachLine(tokens, run);
+      return;
+    }
     double[] perSecond = new double[repetitions];
     for (int i = 0; i < repetitions; i++) {
-      long begin = System.nanoTime();
-      run.run();
-      perSecond[i] = tokens * 1e9 / (System.nanoTime() - begin);
+      perSecond[i] = perSecond(tokens, run);
     }
     Arrays.sort(perSecond);
     System.out.printf(
@@ -93,6 +103,24 @@ final class DecoderBenchmark {
         perSecond[repetitions / 2],
         perSecond[repetitions - 1],
         repetitions);
+  }
+
+  /** Says that it is warm, then answers each line with a run's tokens per second. */
+  private static void oneForEachLine(int tokens, Runnable run) {
+    System.out.println("warm");
+    try (var lines = new BufferedReader(new InputStreamReader(System.in, UTF_8))) {
+      while (lines.readLine() != null) {
+        System.out.printf(Locale.ROOT, "%.1f%n", perSecond(tokens, run));
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static double perSecond(int tokens, Runnable run) {
+    long begin = System.nanoTime();
+    run.run();
+    return tokens * 1e9 / (System.nanoTime() - begin);
   }
 
   /**
