@@ -61,9 +61,9 @@ final class CudaAttentionOps implements AttentionOps, AutoCloseable {
   private static final int FUSED_ROWS = 128;
 
   /**
-   * The same where several sequences are attended to. Reckoned from 8192 rows of 32 heads of 128 on
-   * an H200: 0.94 ms and 0.16 ms for the conversions, our own kernel 3.05 ms; so for 1024 rows both
-   * take 0.05 ms, of which cuDNN's four launches are a quarter. Not measured.
+   * The same where several sequences are attended to, since each takes four launches. Measured on
+   * an H200: with chunks of 1024 tokens a whole prefill of Llama-3.1-8B's shape is 1 % faster by
+   * cuDNN, with 512 it is 1 % slower, with 256 2.5 %; smaller models lose more.
    */
   private static final int FUSED_ROWS_OF_SEVERAL = 1024;
 
