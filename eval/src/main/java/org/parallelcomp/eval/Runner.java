@@ -221,7 +221,7 @@ final class Runner {
       return "The plan asks to evict tokens, but its merge reads the kept chunks whole.";
     }
     if (compression == CacheReport.Compression.NOTHING_TO_EVICT) {
-      return "The plan asks to evict tokens, but no chunk of the text has more than it allows.";
+      return "The plan asks to evict tokens, but the kept chunks have no more than it allows.";
     }
     return tooManyBytes(result);
   }
