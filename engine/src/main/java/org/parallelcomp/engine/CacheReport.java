@@ -23,7 +23,7 @@ public record CacheReport(
     NOT_ASKED,
     /** Some tokens were evicted. */
     APPLIED,
-    /** The plan asks for it, but nothing was evicted: no chunk has more than it allows. */
+    /** The plan asks for it, but nothing was evicted: its budget allows all that there is. */
     NOTHING_TO_EVICT,
     /**
      * The plan asks for it and would cut other chunks of the text, but those that were kept are
